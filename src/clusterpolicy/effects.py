@@ -1,0 +1,462 @@
+"""What changed in each term: who is compared with whom, and the estimates of the difference.
+
+The workhorse is the triple difference on cells: the log of a cell's product on targeted x term,
+with effects of cell, prefecture x year and industry x year. It compares targeted industries with
+other industries of the same prefecture and with the same industry elsewhere. National prices are
+absorbed by industry x year, so nominal product and product deflated by industry give one answer.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+import scipy.linalg
+
+from clusterpolicy import clusters, policy
+from clusterpolicy.panel import Study
+
+CELL = ["pref_code", "industry"]
+# Which bases of the accounts cover a term and its baseline; the first is the main one: for the
+# first term the only one that starts before it, for the later terms the later benchmark.
+BASES_OF_TERM = {1: ("b2000", "b1995"), 2: ("b2005", "b2000"), 3: ("b2005", "b2011")}
+CRISIS_YEARS = (2008, 2009)
+EARTHQUAKE_FY = 2010  # 11 March 2011 lies in fiscal year 2010
+MAIN_SAMPLE = "all cells"
+# Targets of which the effects leave no more than this share are absorbed: the rest is rounding.
+ABSORBED_SHARE = 1e-10
+
+
+@dataclass(frozen=True)
+class SampleRule:
+    """Cells and years that a robustness check leaves out, and from which year on it matters."""
+
+    prefectures: tuple[str, ...] = ()
+    industries: tuple[str, ...] = ()
+    years: tuple[int, ...] = ()
+    complete: bool = False
+    since_fy: int = 0
+
+
+SAMPLES = {
+    MAIN_SAMPLE: SampleRule(),
+    "cells seen in every year": SampleRule(complete=True),
+    "without Tokyo": SampleRule(prefectures=("13",)),
+    "without petroleum and coal": SampleRule(industries=("petroleum_coal",)),
+    "without Iwate, Miyagi, Fukushima": SampleRule(
+        prefectures=("03", "04", "07"), since_fy=EARTHQUAKE_FY
+    ),
+    "without FY2008-09": SampleRule(years=CRISIS_YEARS, since_fy=CRISIS_YEARS[0]),
+}
+
+
+@dataclass(frozen=True)
+class Design:
+    """Who is compared with whom, over which years, in which figures.
+
+    Attributes
+    ----------
+    term : policy.Term
+    base : str
+        Base of the accounts; years are cut to those it covers.
+    fields_map : str
+        ``"broad"`` or ``"narrow"``.
+    sample : str
+        Key of ``SAMPLES``.
+    first_fy, last_fy : int
+        Fiscal years that the base covers.
+    outcome : str
+        Key of the table ``outcomes``.
+    """
+
+    term: policy.Term
+    base: str
+    fields_map: str
+    sample: str
+    first_fy: int
+    last_fy: int
+    outcome: str = "product"
+
+    @property
+    def baseline_years(self) -> tuple[int, int]:
+        """First and last fiscal year of the baseline within the base."""
+        first, last = self.term.baseline_years
+        return max(first, self.first_fy), last
+
+    @property
+    def term_years(self) -> tuple[int, int]:
+        """First and last fiscal year of the term within the base."""
+        first, last = self.term.years
+        return first, min(last, self.last_fy)
+
+    @property
+    def base_year(self) -> int:
+        """Last fiscal year of the baseline: zero of every path and event study."""
+        return self.baseline_years[1]
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this is the declared main estimate for its clock and fields map."""
+        return self.sample == MAIN_SAMPLE and self.base == BASES_OF_TERM[self.term.number][0]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The cells and years of one design.
+
+    Attributes
+    ----------
+    design : Design
+    rows : DataFrame
+        ``pref_code``, ``industry``, ``block``, ``fy``, ``is_targeted``, ``in_term`` and
+        ``log_outcome`` (natural log of million yen), one row per cell and fiscal year.
+    lost : DataFrame
+        ``step`` and ``rows``: how many cell-years each rule left over.
+    """
+
+    design: Design
+    rows: pd.DataFrame
+    lost: pd.DataFrame
+
+    @property
+    def span(self) -> str:
+        """Fiscal years of the sample, as printed."""
+        return f"FY{self.rows['fy'].min()}-{self.rows['fy'].max()}"
+
+    @cached_property
+    def cells(self) -> pd.DataFrame:
+        """One row per cell, in the order of :attr:`rows`."""
+        return self.rows[[*CELL, "block", "is_targeted"]].drop_duplicates(CELL, ignore_index=True)
+
+    def growth_paths(self) -> pd.DataFrame:
+        """Return the plain growth of targeted and other cells (``clusters.growth_paths``)."""
+        return clusters.growth_paths(self.rows, self.design.base_year)
+
+
+def designs_of_term(study: Study, number: int) -> list[Design]:
+    """List every design of a term: both clocks, both fields maps, each base, each sample.
+
+    The checks on samples use the main base; the other base is itself a check.
+    """
+    span = study.cell_panel.groupby("base")["fy"].agg(["min", "max"])
+    designs = []
+    for clock in policy.CLOCKS:
+        term = policy.choose_term(study.terms, number, clock)
+        for fields_map in policy.FIELDS_MAPS:
+            for position, base in enumerate(BASES_OF_TERM[number]):
+                for sample, rule in SAMPLES.items():
+                    first_fy, last_fy = (int(year) for year in span.loc[base])
+                    design = Design(term, base, fields_map, sample, first_fy, last_fy)
+                    matters = rule.since_fy <= design.term_years[1]
+                    if matters and (position == 0 or sample == MAIN_SAMPLE):
+                        designs.append(design)
+    return designs
+
+
+def main_design(study: Study, number: int, clock: str, fields_map: str) -> Design:
+    """Return the declared main design of a term for one clock and one fields map."""
+    return next(
+        design
+        for design in designs_of_term(study, number)
+        if design.is_main and design.term.clock == clock and design.fields_map == fields_map
+    )
+
+
+def cell_sample(study: Study, design: Design) -> Sample:
+    """Take the cells and years of a design from the panel.
+
+    Targeted cells are, for term 1, those it targeted; for term 2, those it targeted first; for
+    term 3, those targeted when the money ended. Cells targeted earlier are set apart, so that the
+    comparison is with cells never targeted. A cell counts if its product is seen and positive at
+    least once in the baseline and once in the term: it is compared with itself, so a hidden year
+    drops out without counting as growth.
+
+    Returns
+    -------
+    Sample
+    """
+    cells = study.cells[
+        (study.cells["base"] == design.base) & (study.cells["fields_map"] == design.fields_map)
+    ]
+    number, first, second = design.term.number, cells["is_targeted_1"], cells["is_targeted_2"]
+    is_targeted = {1: first, 2: second & ~first, 3: second}[number]
+    is_apart = {1: first & False, 2: first, 3: first & ~second}[number]
+    cells = cells.assign(is_targeted=is_targeted)
+
+    panel = study.cell_panel[study.cell_panel["base"] == design.base]
+    in_baseline = panel["fy"].between(*design.baseline_years)
+    in_term = panel["fy"].between(*design.term_years)
+    rows = panel.assign(in_term=in_term)[in_baseline | in_term].merge(
+        cells[[*CELL, "block", "is_targeted"]], on=CELL, validate="many_to_one"
+    )
+    rule = SAMPLES[design.sample]
+    steps = [("cell-years of the baseline and the term", len(rows))]
+
+    def keep(label: str, chosen: pd.Series, is_rule: bool = True) -> None:
+        nonlocal rows
+        if is_rule:
+            rows = rows[chosen]
+            steps.append((label, len(rows)))
+
+    apart = pd.MultiIndex.from_frame(cells.loc[is_apart, CELL])
+    is_set_apart = pd.MultiIndex.from_frame(rows[CELL]).isin(apart)
+    keep("not targeted by an earlier term", ~is_set_apart, number > 1)
+    keep("not hidden by the publisher", rows["status"] == "observed")
+    keep("product above zero", rows["product_million_yen"] > 0)
+    for label, column, out in (
+        ("in the prefectures of the sample", "pref_code", rule.prefectures),
+        ("in the industries of the sample", "industry", rule.industries),
+        ("in the years of the sample", "fy", rule.years),
+    ):
+        keep(label, ~rows[column].isin(out), bool(out))
+    by_cell = rows.groupby(CELL)["in_term"]
+    seen_twice = by_cell.transform("any") & ~by_cell.transform("all")
+    keep("cells seen in baseline and term", seen_twice)
+    if rule.complete:
+        n_years = rows["fy"].nunique()
+        keep("cells seen in every year", rows.groupby(CELL)["fy"].transform("size") == n_years)
+    rows = rows.assign(log_outcome=np.log(rows["product_million_yen"]))
+    columns = [*CELL, "block", "fy", "is_targeted", "in_term", "log_outcome"]
+    rows = rows[columns].sort_values([*CELL, "fy"], ignore_index=True)
+    return Sample(design, rows, pd.DataFrame(steps, columns=["step", "rows"]))
+
+
+def count_targets(study: Study, sample: Sample) -> pd.DataFrame:
+    """Count the targeted industries of every prefecture.
+
+    Returns
+    -------
+    DataFrame
+        One row per prefecture: ``pref_code``, ``value`` and ``certainty``.
+    """
+    counts = sample.cells.groupby("pref_code")["is_targeted"].sum()
+    certainty = policy.prefecture_certainty(study.projects, sample.design.term.number)
+    codes = study.prefectures["pref_code"]
+    return pd.DataFrame(
+        {
+            "pref_code": codes,
+            "value": codes.map(counts).fillna(0).astype(int),
+            "certainty": codes.map(certainty).fillna("high"),
+        }
+    )
+
+
+def strength_and_growth(study: Study, sample: Sample) -> pd.DataFrame:
+    """Set each cell's location quotient in the base year beside its growth over the term.
+
+    Returns
+    -------
+    DataFrame
+        As ``clusters.strength_and_growth`` gives it.
+    """
+    design = sample.design
+    industries = study.industries[study.industries["base"] == design.base]
+    names = (
+        study.prefectures.set_index("pref_code")["name_en"],
+        industries.set_index("industry")["name_en"],
+    )
+    years = design.base_year, design.term_years[1]
+    return clusters.strength_and_growth(sample.cells, study.cell_panel, design.base, years, names)
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """A regression reduced to its cells, ready for any assignment of targets.
+
+    With ``P`` the matrix that spreads cells over their term years and ``M`` the projection that
+    takes all fixed effects out, the estimate for targets ``t`` (0 or 1 by cell) is
+    ``t's / t'Qt`` with ``s = P'My`` and ``Q = P'MP`` (Frisch and Waugh 1933, Lovell 1963). The
+    outcome is residualised once; another assignment of targets costs one product with ``Q``.
+
+    Attributes
+    ----------
+    score : ndarray, n_cells
+        ``s``.
+    spread : ndarray, n_cells
+        Diagonal part of ``Q``.
+    absorbed : ndarray, n_cells x n_effects
+        ``B`` in ``Q = diag(spread) - BB'``.
+    """
+
+    score: np.ndarray
+    spread: np.ndarray
+    absorbed: np.ndarray
+
+    def times(self, targets: np.ndarray) -> np.ndarray:
+        """Return ``Q a`` for one assignment (n_cells): the score that an effect of 1 on it adds."""
+        return self.spread * targets - self.absorbed @ (self.absorbed.T @ targets)
+
+    def squared_norm(self, left: np.ndarray) -> np.ndarray:
+        """Return ``left' Q left`` for each row of `left` (n x n_cells); 0 if absorbed."""
+        whole = (left**2) @ self.spread
+        rest = whole - ((left @ self.absorbed) ** 2).sum(axis=1)
+        return np.where(rest > ABSORBED_SHARE * whole, rest, 0)
+
+    def collapse(self, unit: np.ndarray, n_units: int) -> "Contrast":
+        """Return the contrast for targets that are the same in all cells of a unit.
+
+        Parameters
+        ----------
+        unit : ndarray of int, n_cells
+            Unit of each cell, from 0.
+        n_units : int
+            Number of units; those without a cell count for nothing.
+        """
+        absorbed = np.zeros((n_units, self.absorbed.shape[1]))
+        np.add.at(absorbed, unit, self.absorbed)
+        if absorbed.shape[1] > n_units:  # a square root of the same BB', with fewer columns
+            absorbed = np.linalg.qr(absorbed.T, mode="r").T
+        return Contrast(
+            score=np.bincount(unit, self.score, n_units),
+            spread=np.bincount(unit, self.spread, n_units),
+            absorbed=absorbed,
+        )
+
+    def estimate(self, is_targeted: np.ndarray) -> float:
+        """Return the coefficient on the targets `is_targeted` (n_cells, 0 or 1), in logs.
+
+        NaN if the fixed effects absorb them, as they do targets that are whole prefectures.
+        """
+        targets = is_targeted.astype(float)[None, :]
+        norm = self.squared_norm(targets)[0]
+        return float((targets @ self.score)[0] / norm) if norm else float("nan")
+
+
+class TripleDifference:
+    """Triple difference on the cells of a sample, by Frisch-Waugh-Lovell.
+
+    Parameters
+    ----------
+    sample : Sample
+
+    Attributes
+    ----------
+    contrast : Contrast
+    estimate : float
+        Difference in logs; NaN if the fixed effects absorb the targets, as those of a single
+        prefecture do.
+    std_error : float
+        Standard error clustered by prefecture (CRV1, factor ``G/(G-1)``); NaN without an estimate.
+    n_groups : int
+        Prefectures.
+    """
+
+    def __init__(self, sample: Sample):
+        rows = sample.rows
+        self._cell = rows.groupby(CELL, sort=False).ngroup().to_numpy()
+        # Rows of a cell follow one another (see cell_sample), so sums by cell are cheap.
+        self._starts = np.flatnonzero(np.diff(self._cell, prepend=-1))
+        in_term = rows["in_term"].to_numpy(float)
+        # Effects of cells go first, by within-cell means; the two others by projection on the
+        # span of the dummies that are left.
+        effects = np.hstack(
+            [_dummies(rows["pref_code"], rows["fy"]), _dummies(rows["industry"], rows["fy"])]
+        )
+        basis = _orthonormal(self._within(effects))
+        outcome = self._within(rows["log_outcome"].to_numpy()[:, None])[:, 0]
+        outcome = outcome - basis @ (basis.T @ outcome)
+        term = self._within(in_term[:, None])[:, 0]
+        self.contrast = Contrast(
+            score=np.bincount(self._cell, term * outcome),
+            spread=np.bincount(self._cell, term**2),
+            absorbed=np.add.reduceat(term[:, None] * basis, self._starts),
+        )
+        is_targeted = sample.cells["is_targeted"].to_numpy()
+        self.estimate = self.contrast.estimate(is_targeted)
+        regressor = term * is_targeted[self._cell]
+        regressor = regressor - basis @ (basis.T @ regressor)
+        groups = rows["pref_code"].astype("category").cat
+        self.n_groups = len(groups.categories)
+        residual = outcome - self.estimate * regressor
+        scores = np.bincount(groups.codes, regressor * residual)
+        self.std_error = float("nan")
+        if not np.isnan(self.estimate):  # so there are two prefectures to compare
+            factor = self.n_groups / (self.n_groups - 1)
+            self.std_error = float(np.sqrt(factor * (scores**2).sum()) / (regressor @ regressor))
+
+    def _within(self, columns: np.ndarray) -> np.ndarray:
+        """Take the mean of each cell out of every column."""
+        means = np.add.reduceat(columns, self._starts) / np.bincount(self._cell)[:, None]
+        return columns - means[self._cell]
+
+
+def second_opinion(sample: Sample) -> dict[str, float]:
+    """Estimate the triple difference of a sample again with pyfixest.
+
+    Returns
+    -------
+    dict
+        ``ours`` and ``theirs`` (in logs), ``std_error`` clustered by prefecture as pyfixest
+        computes it, and ``observations``.
+    """
+    import pyfixest  # heavy: only the page that compares needs it
+
+    rows = sample.rows.assign(
+        targeted_in_term=(sample.rows["is_targeted"] & sample.rows["in_term"]).astype(float),
+        cell=sample.rows["pref_code"] + sample.rows["industry"],
+        prefecture_year=sample.rows["pref_code"] + sample.rows["fy"].astype(str),
+        industry_year=sample.rows["industry"] + sample.rows["fy"].astype(str),
+    )
+    formula = "log_outcome ~ targeted_in_term | cell + prefecture_year + industry_year"
+    demeaner = pyfixest.MapDemeaner(fixef_tol=1e-12)
+    fit = pyfixest.feols(formula, rows, vcov={"CRV1": "pref_code"}, demeaner=demeaner)
+    return {
+        "ours": TripleDifference(sample).estimate,
+        "theirs": float(fit.coef()["targeted_in_term"]),
+        "std_error": float(fit.se()["targeted_in_term"]),
+        "observations": len(rows),
+    }
+
+
+def event_contrasts(sample: Sample) -> dict[int, tuple[np.ndarray, Contrast]]:
+    """Compare every year with the base year: the event study, one contrast a year.
+
+    Cells seen in both years; effects of prefecture and industry in the change between them. On a
+    complete panel this is the joint regression with one coefficient a year.
+
+    Returns
+    -------
+    dict
+        Fiscal year to (positions of the cells in ``sample.cells``, contrast). The base year is
+        not in it: its effect is zero by definition.
+
+    Raises
+    ------
+    ValueError
+        If the sample leaves the base year out.
+    """
+    wide = sample.rows.pivot(index=CELL, columns="fy", values="log_outcome")
+    wide = wide.reindex(pd.MultiIndex.from_frame(sample.cells[CELL]))
+    base_year = sample.design.base_year
+    if base_year not in wide.columns:
+        raise ValueError(
+            f"sample {sample.design.sample!r}: found no figure of FY{base_year}: every year is "
+            "compared with it: choose a sample that holds it"
+        )
+    contrasts = {}
+    for fy in wide.columns.drop(base_year):
+        change = (wide[fy] - wide[base_year]).to_numpy()
+        seen = np.flatnonzero(~np.isnan(change))
+        cells = sample.cells.iloc[seen]
+        effects = np.hstack([_dummies(cells["pref_code"]), _dummies(cells["industry"])])
+        basis = _orthonormal(effects)
+        change = change[seen] - basis @ (basis.T @ change[seen])
+        contrasts[int(fy)] = seen, Contrast(change, np.ones(len(seen)), basis)
+    return contrasts
+
+
+def _dummies(*keys: pd.Series) -> np.ndarray:
+    """Return one 0/1 column per combination of `keys` that occurs."""
+    code = pd.MultiIndex.from_arrays(keys).factorize()[0]
+    columns = np.zeros((len(code), code.max() + 1))
+    columns[np.arange(len(code)), code] = 1
+    return columns
+
+
+def _orthonormal(columns: np.ndarray) -> np.ndarray:
+    """Return an orthonormal basis of the span of `columns`, redundant ones left out."""
+    gram = columns.T @ columns
+    # Cholesky with pivoting finds the rank; dummies are either redundant or far from it.
+    root, order, rank, _ = scipy.linalg.lapack.dpstrf(gram, tol=1e-9 * gram.diagonal().max())
+    kept = columns[:, order[:rank] - 1]
+    return scipy.linalg.solve_triangular(root[:rank, :rank], kept.T, trans="T").T

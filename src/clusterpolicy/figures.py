@@ -1,0 +1,477 @@
+"""Every figure: tables in, one drawing out, with its alt text, its numbers and its sources.
+
+Figures over years are drawn in ``timecharts``, the quadrant of cells in ``quadrant``; both are
+offered here with the others.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap, Normalize, to_rgb
+from matplotlib.patches import Rectangle
+
+from clusterpolicy import alttext, theme, yearaxis
+from clusterpolicy.alttext import interval
+from clusterpolicy.evidence import CANNOT_JUDGE
+from clusterpolicy.quadrant import plot_quadrant
+from clusterpolicy.theme import Chart, number
+from clusterpolicy.timecharts import (
+    plot_event_study,
+    plot_growth_paths,
+    plot_national_series,
+    plot_suppression,
+    plot_timeline,
+)
+from clusterpolicy.wording import VERDICT_MARKS, format_years
+
+__all__ = [
+    "Chart",
+    "plot_balance",
+    "plot_event_study",
+    "plot_forest",
+    "plot_growth_paths",
+    "plot_national_series",
+    "plot_quadrant",
+    "plot_scorecard",
+    "plot_suppression",
+    "plot_targeted_map",
+    "plot_timeline",
+    "plot_waterfall",
+]
+
+SHADES = LinearSegmentedColormap.from_list("shades", ["#eef3f6", "#9cc3dc", "#2a7fb0", "#003f66"])
+LARGE = 0.25  # standard deviations from which a regression no longer mends a difference
+
+
+@theme.styled()
+def plot_forest(estimates: pd.DataFrame, label: str, *, source: str = theme.OWN_ESTIMATES) -> Chart:
+    """Draw one estimate per row with its interval and the smallest effect its test would find.
+
+    Parameters
+    ----------
+    estimates : DataFrame
+        Results of one unit, in the order to print: ``estimate``, ``low``, ``high``, ``mde``,
+        ``unit``, ``status``, ``reason``, ``term_years``, and `label`; a column ``verdict`` is
+        printed if there is one.
+    label : str
+        Column that holds the text of each row.
+    source : str
+        Names of the sources, ready to print.
+
+    Returns
+    -------
+    Chart
+
+    Raises
+    ------
+    ValueError
+        If `estimates` is empty, lacks a column, or mixes units.
+    """
+    where = "plot_forest"
+    columns = [label, "estimate", "low", "high", "mde", "status", "reason"]
+    theme.require(estimates, [*columns, "unit", "term_years"], where)
+    unit = theme.single(estimates, "unit", where)
+    columns += ["verdict"] if "verdict" in estimates else []
+    data = estimates[columns].reset_index(drop=True)
+    left, right = 2.2, 2.0
+    texts = [theme.wrap(str(text), left - theme.MARGIN - 0.1) for text in data[label]]
+    heights = [max(2, len(lines)) * theme.LINE + 0.1 for lines in texts]
+    axes = theme.new_axes(sum(heights), left, right, top=0.65)
+    axes.set(ylim=(sum(heights), 0), yticks=[])
+    is_estimated = (data["status"] == "estimated") & data["estimate"].notna()
+    _forest_limits(axes, data[is_estimated])
+    theme.zero_line(axes, "x")
+    theme.set_numbers(axes, "x", signed=True)
+    middles = np.cumsum(heights) - np.array(heights) / 2
+    for row, y, lines in zip(data.itertuples(), middles, texts, strict=True):
+        theme.row_text(axes, -(left - theme.MARGIN), y, "\n".join(lines))
+        if is_estimated[row.Index]:
+            _forest_row(axes, row, y)
+        else:
+            room = theme.WIDTH - left - theme.MARGIN - 0.1
+            theme.row_text(
+                axes,
+                0.1,
+                y,
+                "\n".join(theme.wrap(f"not estimable: {row.reason}", room)),
+                **theme.PATCH,
+            )
+    axes.set_xlabel(unit)
+    note = "filled dot: interval leaves out zero; grey ticks: smallest effect the test would find"
+    theme.set_title(axes, f"Estimates with their intervals, {unit}", note)
+    first, last = _span_of(estimates["term_years"])
+    return theme.close_chart(
+        axes,
+        alt=alttext.describe_forest(data, label, is_estimated, unit),
+        data=data,
+        unit=unit,
+        years=format_years(first, last),
+        source=source,
+    )
+
+
+@theme.styled()
+def plot_targeted_map(
+    prefectures: pd.DataFrame,
+    counts: pd.DataFrame,
+    label: str,
+    *,
+    years: str = "",
+    source: str = theme.POLICY_FACTS,
+) -> Chart:
+    """Draw one number per prefecture on a map of 47 equal tiles.
+
+    Parameters
+    ----------
+    prefectures : DataFrame
+        Table ``prefectures``: ``pref_code``, ``name_en``, ``name_ja``, ``tile_row``, ``tile_col``.
+    counts : DataFrame
+        ``pref_code``, ``value`` and, if known, ``certainty``: tiles of ``"low"`` are hatched.
+    label : str
+        What is counted, with its unit, e.g. ``"Targeted industries"``.
+    years, source : str
+        Ready to print.
+
+    Returns
+    -------
+    Chart
+        A prefecture without a row in `counts` is drawn empty.
+
+    Raises
+    ------
+    ValueError
+        If a table is empty or lacks a column, or `counts` names an unknown or repeated prefecture.
+    """
+    where = "plot_targeted_map"
+    theme.require(prefectures, ["pref_code", "name_en", "name_ja", "tile_row", "tile_col"], where)
+    theme.require(counts, ["pref_code", "value"], where)
+    unknown = sorted(set(counts["pref_code"]) - set(prefectures["pref_code"]))
+    if unknown or counts["pref_code"].duplicated().any():
+        raise ValueError(
+            f"{where}: found the unknown prefectures {unknown} or one that is repeated: give "
+            "one row per prefecture of table prefectures"
+        )
+    columns = ["pref_code", "value", *(["certainty"] if "certainty" in counts else [])]
+    data = prefectures[["pref_code", "name_en", "name_ja", "tile_row", "tile_col"]].merge(
+        counts[columns], on="pref_code", how="left", validate="one_to_one"
+    )
+    tops = _row_tops(data["tile_row"])
+    n_cols = data["tile_col"].max() + 1
+    side = (theme.WIDTH - 2 * theme.MARGIN) / n_cols
+    bottom = max(tops.values()) + 1
+    axes = theme.new_axes(bottom * side, theme.MARGIN, theme.MARGIN, top=0.35, bottom=theme.MARGIN)
+    axes.set(xlim=(0, n_cols), ylim=(bottom, 0), xticks=[], yticks=[])
+    axes.spines["bottom"].set_visible(False)
+    scale = Normalize(min(0, data["value"].min()), data["value"].max() or 1)
+    for row in data.itertuples():
+        _draw_tile(axes, row, tops[row.tile_row], SHADES(scale(row.value)))
+    has_low = "certainty" in data and (data["certainty"] == "low").any()
+    axes.text(
+        0,
+        0.25,
+        "the darker, the more" + ("; hatched: low certainty" if has_low else ""),
+        color=theme.MUTED,
+    )
+    theme.set_title(axes, label)
+    return theme.close_chart(
+        axes,
+        alt=alttext.describe_map(data, label),
+        data=data.drop(columns=["tile_row", "tile_col"]),
+        unit=label,
+        years=years,
+        source=source,
+    )
+
+
+@theme.styled()
+def plot_scorecard(phrases: pd.DataFrame, *, source: str = theme.POLICY_FACTS) -> Chart:
+    """Draw what is found about each phrase of the policy, and how sure one can be.
+
+    Parameters
+    ----------
+    phrases : DataFrame
+        Phrase matrix in the order to print: ``phrase``, ``verdict``, ``grade`` (0 to 5).
+    source : str
+        Names of the sources, ready to print.
+
+    Returns
+    -------
+    Chart
+        One column per verdict; the shade and the figure in it are the grade of the evidence.
+
+    Raises
+    ------
+    ValueError
+        If `phrases` is empty, or a verdict or grade is outside its closed set.
+    """
+    where = "plot_scorecard"
+    theme.require(phrases, ["phrase", "verdict", "grade"], where)
+    data = phrases[["phrase", "verdict", "grade"]].reset_index(drop=True)
+    strange = data[~data["verdict"].isin(VERDICT_MARKS) | ~data["grade"].isin(range(6))]
+    if not strange.empty:
+        row = strange.iloc[0]
+        raise ValueError(
+            f"{where}: found verdict {row['verdict']!r}, grade {row['grade']!r} for "
+            f"{row['phrase']!r}: use {', '.join(VERDICT_MARKS)} and a whole grade from 0 to 5"
+        )
+    column = 0.86
+    left = theme.WIDTH - theme.MARGIN - column * len(VERDICT_MARKS)
+    texts = [theme.wrap(text, left - theme.MARGIN - 0.12) for text in data["phrase"]]
+    heights = [len(lines) * theme.LINE + 0.12 for lines in texts]
+    axes = theme.new_axes(sum(heights), left, theme.MARGIN, top=1.0, bottom=theme.MARGIN)
+    axes.set(xlim=(0, len(VERDICT_MARKS)), ylim=(sum(heights), 0), xticks=[], yticks=[])
+    top = 0.0
+    for row, lines, height in zip(data.itertuples(), texts, heights, strict=True):
+        theme.row_text(axes, -(left - theme.MARGIN), top + height / 2, "\n".join(lines))
+        _draw_verdict(axes, row.verdict, row.grade, top, height)
+        top += height
+    _label_scorecard(axes)
+    return theme.close_chart(
+        axes,
+        alt=alttext.describe_scorecard(data),
+        data=data,
+        unit="verdict, and grade of the evidence from 0 to 5",
+        years="",
+        source=source,
+    )
+
+
+@theme.styled()
+def plot_balance(
+    balance: pd.DataFrame, *, years: str = "", source: str = theme.OWN_ESTIMATES
+) -> Chart:
+    """Draw how targeted cells differed from the others before the term.
+
+    Parameters
+    ----------
+    balance : DataFrame
+        From ``clusters.compare_at_baseline``: ``variable``, normalised difference ``value`` and
+        the ends ``low`` and ``high`` of its interval.
+    years, source : str
+        Ready to print.
+
+    Returns
+    -------
+    Chart
+        Largest difference on top, with lines at a quarter of a standard deviation.
+
+    Raises
+    ------
+    ValueError
+        If `balance` is empty or lacks a column.
+    """
+    theme.require(balance, ["variable", "value", "low", "high"], "plot_balance")
+    columns = ["variable", "value", "low", "high"]
+    data = balance[columns].sort_values("value", key=abs, ascending=False, ignore_index=True)
+    left = 2.35
+    texts = [theme.wrap(text, left - theme.MARGIN - 0.1) for text in data["variable"]]
+    heights = [max(2, len(lines)) * theme.LINE + 0.06 for lines in texts]
+    axes = theme.new_axes(sum(heights), left, 1.55, top=0.65, bottom=0.55)
+    axes.set_ylim(sum(heights), 0)
+    reach = 1.1 * max(0.5, data[["low", "high"]].abs().max().max())
+    axes.set(xlim=(-reach, reach), yticks=[])
+    axes.axvspan(-LARGE, LARGE, color=theme.TERM_SHADE, linewidth=0, zorder=0)
+    for limit in (-LARGE, LARGE):
+        axes.axvline(limit, color=theme.MUTED, linestyle="--", linewidth=0.9, gid="limit")
+    middles = np.cumsum(heights) - np.array(heights) / 2
+    for row, y, lines in zip(data.itertuples(), middles, texts, strict=True):
+        theme.row_text(axes, -(left - theme.MARGIN), y, "\n".join(lines))
+        theme.draw_interval(axes, y, row.value, row.low, row.high)
+        words = f"{number(row.value, 2, signed=True)}\n({interval(row.low, row.high, 2)})"
+        theme.row_text(axes, theme.inches(axes)[0] + 0.12, y, words)
+    theme.zero_line(axes, "x")
+    theme.set_numbers(axes, "x", signed=True)
+    axes.set_xlabel("standard deviations; to the right: larger in targeted cells")
+    note = "dashed: a quarter of a standard deviation; line: interval; filled: leaves out zero"
+    theme.set_title(axes, "Targeted minus other cells before the term", note)
+    return theme.close_chart(
+        axes,
+        alt=alttext.describe_balance(data, LARGE),
+        data=data,
+        unit="standard deviations",
+        years=years,
+        source=source,
+    )
+
+
+@theme.styled()
+def plot_waterfall(
+    steps: pd.DataFrame, *, unit: str = "rows", years: str = "", source: str = theme.OWN_ESTIMATES
+) -> Chart:
+    """Draw how many rows each step of the selection keeps and drops.
+
+    Parameters
+    ----------
+    steps : DataFrame
+        In their order: ``step`` in words and ``rows``, the number left over after it; the first
+        is the number to start with.
+    unit : str
+        What a row is, in the plural.
+    years, source : str
+        Ready to print.
+
+    Returns
+    -------
+    Chart
+        Its data hold ``kept`` and ``dropped`` for each step.
+
+    Raises
+    ------
+    ValueError
+        If `steps` is empty, lacks a column, or gains rows on the way.
+    """
+    where = "plot_waterfall"
+    theme.require(steps, ["step", "rows"], where)
+    kept = steps["rows"].astype(int).reset_index(drop=True)
+    dropped = kept.shift(1, fill_value=kept[0]) - kept
+    if (dropped < 0).any():
+        step = steps["step"].iloc[dropped.idxmin()]
+        raise ValueError(
+            f"{where}: {step!r} leaves {-dropped.min()} rows more than the step before it: a "
+            "selection only drops rows; check the counts"
+        )
+    data = pd.DataFrame({"step": steps["step"].to_numpy(), "kept": kept, "dropped": dropped})
+    left, row = 2.6, 0.36
+    axes = theme.new_axes(row * len(data), left, 1.35, top=0.65)
+    axes.set(xlim=(0, kept[0] or 1), ylim=(row * len(data), 0), yticks=[])
+    for place, each in enumerate(data.itertuples()):
+        y = row * (place + 0.5)
+        lines = theme.wrap(each.step, left - theme.MARGIN - 0.1)
+        theme.row_text(axes, -(left - theme.MARGIN), y, "\n".join(lines))
+        axes.barh(y, each.kept, row * 0.62, gid="kept", **theme.SOLID)
+        axes.barh(y, each.dropped, row * 0.62, left=each.kept, **theme.HATCHED, gid="dropped")
+        loss = f" (−{each.dropped:,})" if each.dropped else ""
+        theme.row_text(axes, theme.inches(axes)[0] + 0.1, y, f"{each.kept:,}{loss}")
+    theme.set_numbers(axes, "x")
+    axes.set_xlabel(unit)
+    theme.draw_key(axes, {"kept": theme.SOLID, "dropped by the step": theme.HATCHED})
+    theme.set_title(axes, f"From all {unit} to those compared", above=1.15 * theme.LINE)
+    return theme.close_chart(
+        axes,
+        alt=alttext.describe_waterfall(data, unit),
+        data=data,
+        unit=unit,
+        years=years,
+        source=source,
+    )
+
+
+def _forest_limits(axes: Axes, estimated: pd.DataFrame) -> None:
+    bounds = estimated[["estimate", "low", "high"]].assign(
+        mde_high=estimated["mde"], mde_low=-estimated["mde"]
+    )
+    values = bounds.to_numpy(dtype=float)
+    values = values[np.isfinite(values)]
+    low, high = (min(0, values.min()), max(0, values.max())) if values.size else (-1.0, 1.0)
+    margin = 0.06 * (high - low or 1.0)
+    axes.set_xlim(low - margin, high + margin)
+
+
+def _forest_row(axes: Axes, row: NamedTuple, y: float) -> None:
+    theme.draw_interval(axes, y, row.estimate, row.low, row.high)
+    if np.isfinite(row.mde):
+        axes.plot([-row.mde, row.mde], [y, y], "|", color=theme.MUTED, ms=11, mew=1.2, gid="mde")
+    text = f"{number(row.estimate, signed=True)} ({interval(row.low, row.high)})"
+    width = theme.inches(axes)[0]
+    lines = [text, *([row.verdict] if getattr(row, "verdict", None) else [])]
+    theme.row_text(axes, width + 0.12, y, "\n".join(lines))
+
+
+def _span_of(spans: pd.Series) -> tuple[int, int]:
+    years = [year for span in spans.dropna() for year in yearaxis.year_span(span)]
+    return min(years), max(years)
+
+
+def _row_tops(rows: pd.Series) -> dict[int, float]:
+    """Return the top of each row of tiles, with rows that hold no tile closed up."""
+    tops, top = {}, 0.0
+    for row in range(rows.max() + 1):
+        tops[row] = top
+        top += 1.0 if (rows == row).any() else 0.35
+    return tops
+
+
+def _draw_tile(axes: Axes, row: NamedTuple, top: float, shade: Sequence[float]) -> None:
+    """Draw one prefecture: Japanese name, number, English name."""
+    is_known = bool(np.isfinite(row.value))
+    is_low = getattr(row, "certainty", None) == "low"
+    ink = theme.PAPER if is_known and _luminance(shade) < 0.25 else theme.INK
+    axes.add_patch(
+        Rectangle(
+            (row.tile_col + 0.02, top + 0.02),
+            0.96,
+            0.96,
+            facecolor=shade if is_known else theme.PAPER,
+            edgecolor=theme.MUTED,
+            linewidth=0.5,
+            hatch="//" if is_low else None,
+            hatchcolor=(*to_rgb(ink), 0.35),
+            gid="low-certainty" if is_low else "tile",
+        )
+    )
+    name = row.name_ja if row.name_ja == "北海道" else row.name_ja[:-1]
+    value = theme.plain(row.value) if is_known else "…"
+    middle = row.tile_col + 0.5
+    axes.text(middle, top + 0.2, name, color=ink, ha="center", va="center")
+    axes.text(middle, top + 0.5, value, color=ink, ha="center", va="center", size=12)
+    # Nine letters have to fit a tile; whoever cannot read seven points has the table and the alt.
+    place = {"size": 7, "ha": "center", "va": "baseline", "gid": "second-name"}
+    axes.text(middle, top + 0.88, row.name_en, color=ink, **place)
+
+
+def _draw_verdict(axes: Axes, verdict: str, grade: int, top: float, height: float) -> None:
+    axes.axhline(top, color=theme.GRID, linewidth=0.6)
+    place = list(VERDICT_MARKS).index(verdict)
+    shade = SHADES(grade / 5)
+    ink = theme.PAPER if _luminance(shade) < 0.25 else theme.INK
+    is_open = verdict == CANNOT_JUDGE
+    axes.add_patch(
+        Rectangle(
+            (place + 0.04, top + 0.03),
+            0.92,
+            height - 0.06,
+            facecolor=shade,
+            edgecolor=theme.MUTED,
+            linewidth=0.6,
+            hatch="///" if is_open else None,
+            hatchcolor=(*to_rgb(theme.MUTED), 0.45),
+            gid="open" if is_open else "judged",
+        )
+    )
+    axes.text(
+        place + 0.5,
+        top + height / 2,
+        f"{VERDICT_MARKS[verdict]} {grade}",
+        color=ink,
+        ha="center",
+        va="center",
+        size=theme.BODY,
+        bbox={"facecolor": shade, "edgecolor": "none", "pad": 1} if is_open else None,
+    )
+
+
+def _label_scorecard(axes: Axes) -> None:
+    for place, verdict in enumerate(VERDICT_MARKS):
+        axes.annotate(
+            "\n".join(theme.wrap(verdict, 0.8)),
+            (place + 0.5, 1),
+            xycoords=("data", "axes fraction"),
+            xytext=(0, 4),
+            textcoords="offset points",
+            ha="center",
+            va="bottom",
+            linespacing=1.1,
+        )
+    note = "figure and shade: grade of the evidence, from 0 (no public figure) to 5"
+    theme.set_title(axes, "What the policy said, and what is found", note, above=0.34)
+
+
+def _luminance(color: Sequence[float]) -> float:
+    """Return the relative luminance of a colour, 0 to 1, as WCAG 2.2 defines it."""
+    red, green, blue = (
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in color[:3]
+    )
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue

@@ -1,0 +1,411 @@
+"""One row per cell or prefecture and year: built from the raw tables, saved, loaded."""
+
+import os
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import pandas as pd
+
+from clusterpolicy import cleaning, concordance, policy, rules, sources
+
+# Accounts are added up from rounded figures: half a million yen for each part and the total.
+ROUNDING_MILLION_YEN = 0.5
+
+
+@dataclass(frozen=True)
+class Study:
+    """Every clean table of the study; each attribute is a DataFrame saved under its name.
+
+    Attributes
+    ----------
+    prefectures : 47 rows
+        Names, bureau, tile position and ``block``.
+    terms : one row per term and clock
+    projects : one row per project and term
+    targets : one row per project, prefecture and field
+    industries : one row per base and industry of the accounts
+    cells : one row per base, prefecture, industry and reading of the fields map
+        ``is_targeted_1``, ``is_targeted_2``, the projects that target the cell, ``block``.
+    cell_panel : one row per base, prefecture, industry and fiscal year
+        ``product_million_yen`` (nominal) and ``status``.
+    prefecture_panel : one row per indicator, prefecture and year
+    prefecture_product : one row per base, prefecture and fiscal year
+        Manufacturing and total product, million yen.
+    official_totals, events, term_facts, evaluations, phrases, outcomes : as in raw
+    fitness, glossary, sources : as in raw
+    """
+
+    prefectures: pd.DataFrame
+    terms: pd.DataFrame
+    projects: pd.DataFrame
+    targets: pd.DataFrame
+    industries: pd.DataFrame
+    cells: pd.DataFrame
+    cell_panel: pd.DataFrame
+    prefecture_panel: pd.DataFrame
+    prefecture_product: pd.DataFrame
+    official_totals: pd.DataFrame
+    events: pd.DataFrame
+    term_facts: pd.DataFrame
+    evaluations: pd.DataFrame
+    phrases: pd.DataFrame
+    outcomes: pd.DataFrame
+    fitness: pd.DataFrame
+    glossary: pd.DataFrame
+    sources: pd.DataFrame
+
+    def projects_of_term(self, term: int) -> pd.DataFrame:
+        """Return the projects of a term; the third stands on those of the second."""
+        return policy.projects_of_term(self.projects, term)
+
+    def items(self) -> list[tuple[str, pd.DataFrame]]:
+        """Return name and table of every clean table."""
+        return [(each.name, getattr(self, each.name)) for each in fields(self)]
+
+
+def read_raw(folder: Path | None = None) -> dict[str, pd.DataFrame]:
+    """Read every raw table and hold it against its rules and against the tables it refers to.
+
+    Parameters
+    ----------
+    folder : Path, optional
+        Folder of the raw tables; ``data/raw`` if not given.
+
+    Returns
+    -------
+    dict of DataFrame
+        Checked text tables by name.
+
+    Raises
+    ------
+    sources.DataFault
+        If a rule of a table, or a reference from one to another, is broken.
+    sources.InputMissing
+        If a file is missing.
+    """
+    raw = {name: rules.check_raw(sources.read_raw(name, folder), name) for name in rules.RULES}
+    _check_references(raw)
+    return raw
+
+
+def _check_references(raw: dict[str, pd.DataFrame]) -> None:
+    """Hold every key that one table takes from another against that other."""
+    references = [(name, "source", "sources", "source") for name in raw]
+    references += [
+        ("projects", "bureau", "prefectures", "bureau"),
+        ("projects", "fields", "field_industries", "field"),
+        ("projects", "predecessors", "projects", "project_id"),
+        ("project_areas", "projects", "projects", "project_id"),
+    ]
+    for name, column, owner, key in references:
+        rules.check_codes(raw[name], column, raw[owner][key], raw[owner].attrs["file"])
+    industries = raw["account_industries"]
+    for base in rules.BASES:
+        known = industries.loc[industries["base"] == base, "industry"]
+        table = raw[f"cell_product_{base}"]
+        rules.check_codes(table, "industry", known, industries.attrs["file"])
+    totals = raw["official_totals"]
+    for indicator, of_indicator in totals.groupby("indicator"):
+        table = raw[rules.PREFECTURE_SERIES[indicator][0]]
+        of_indicator.attrs = totals.attrs
+        rules.check_codes(of_indicator, "year", table["year"], table.attrs["file"])
+
+
+def clean_all(raw: dict[str, pd.DataFrame]) -> Study:
+    """Turn the checked raw tables into the clean ones and add them up again.
+
+    Raises
+    ------
+    sources.DataFault
+        If the industries of a prefecture do not add up to its manufacturing product.
+    """
+    projects = cleaning.clean_projects(raw["projects"])
+    prefectures = cleaning.clean_prefectures(raw["prefectures"], projects)
+    targets = policy.target_fields(projects)
+    field_map = concordance.fields_to_industries(raw["field_industries"], raw["account_industries"])
+    cell_panel = pd.concat(
+        [cleaning.clean_cell_product(raw[f"cell_product_{base}"], base) for base in rules.BASES],
+        ignore_index=True,
+    )
+    prefecture_product = _prefecture_product(raw["prefecture_product"])
+    check_sums(cell_panel, prefecture_product, raw["prefecture_product"], raw["known_gaps"])
+    return Study(
+        prefectures=prefectures,
+        terms=cleaning.clean_terms(raw["terms"]),
+        projects=projects,
+        targets=targets,
+        industries=raw["account_industries"].reset_index(drop=True).astype({"order": int}),
+        cells=list_cells(cell_panel, policy.target_cells(targets, field_map), prefectures),
+        cell_panel=cell_panel,
+        prefecture_panel=pd.concat(
+            [
+                cleaning.clean_prefecture_series(raw[table], indicator)
+                for indicator, (table, _, _) in rules.PREFECTURE_SERIES.items()
+            ],
+            ignore_index=True,
+        ),
+        prefecture_product=prefecture_product,
+        official_totals=raw["official_totals"]
+        .reset_index(drop=True)
+        .astype({"year": int, "total": float, "decimals": int}),
+        events=cleaning.clean_events(raw["events"]),
+        term_facts=raw["term_facts"].reset_index(drop=True),
+        evaluations=raw["published_evaluations"].reset_index(drop=True),
+        phrases=raw["phrases"].reset_index(drop=True).astype({"term": int, "highest_grade": int}),
+        outcomes=raw["outcomes"].reset_index(drop=True).astype({"margin_percent": float}),
+        fitness=raw["fitness"].reset_index(drop=True),
+        glossary=raw["glossary"].reset_index(drop=True),
+        sources=raw["sources"].reset_index(drop=True),
+    )
+
+
+def list_cells(
+    cell_panel: pd.DataFrame, targeted: pd.DataFrame, prefectures: pd.DataFrame
+) -> pd.DataFrame:
+    """List every cell of every base with its targeting in both readings of the fields map.
+
+    Returns
+    -------
+    DataFrame
+        One row per ``base``, ``pref_code``, ``industry`` and ``fields_map``: ``block``,
+        ``is_targeted_1``, ``is_targeted_2`` and the projects behind each.
+    """
+    keys = ["base", "pref_code", "industry"]
+    every = cell_panel[keys].drop_duplicates()
+    every = every.merge(pd.DataFrame({"fields_map": policy.FIELDS_MAPS}), how="cross")
+    blocks = prefectures[["pref_code", "block"]]
+    every = every.merge(blocks, on="pref_code", validate="many_to_one")
+    for term in (1, 2):
+        of_term = targeted.loc[targeted["term"] == term, [*keys, "fields_map", "projects"]]
+        of_term = of_term.rename(columns={"projects": f"projects_{term}"})
+        every = every.merge(of_term, on=[*keys, "fields_map"], how="left", validate="one_to_one")
+        every[f"projects_{term}"] = every[f"projects_{term}"].fillna("")
+        every[f"is_targeted_{term}"] = every[f"projects_{term}"] != ""
+    return every.sort_values(["fields_map", *keys]).reset_index(drop=True)
+
+
+def check_sums(
+    cell_panel: pd.DataFrame,
+    prefecture_product: pd.DataFrame,
+    raw_totals: pd.DataFrame,
+    known_gaps: pd.DataFrame,
+) -> pd.DataFrame:
+    """Add the industries of each prefecture up and compare with its manufacturing product.
+
+    Parameters
+    ----------
+    cell_panel, prefecture_product : DataFrame
+        Clean tables.
+    raw_totals : DataFrame
+        Raw table ``prefecture_product``, for the lines that messages name.
+    known_gaps : DataFrame
+        Raw table of gaps that stand in the published figures themselves.
+
+    Returns
+    -------
+    DataFrame
+        One row per base, prefecture and fiscal year without hidden cells: ``sum``,
+        ``manufacturing_million_yen``, ``gap`` and ``known_gap`` (million yen).
+
+    Raises
+    ------
+    sources.DataFault
+        If a gap is larger than rounding of the parts allows and is not a known one, if a known one
+        is no longer there, or if there is nothing to compare.
+    """
+    keys = ["base", "pref_code", "fy"]
+    sums = cell_panel.groupby(keys).agg(
+        sum=("product_million_yen", "sum"),
+        parts=("status", "size"),
+        hidden=("status", lambda status: (status == "hidden").sum()),
+    )
+    totals = prefecture_product.assign(line=raw_totals.index).set_index(keys)
+    known = known_gaps.astype({"fy": int, "gap_million_yen": float}).set_index(keys)
+    joined = sums[sums["hidden"] == 0].join(totals, how="left", validate="one_to_one")
+    joined = joined.join(known["gap_million_yen"].rename("known_gap"), validate="one_to_one")
+    joined["known_gap"] = joined["known_gap"].fillna(0)
+    joined["gap"] = joined["sum"] - joined["manufacturing_million_yen"]
+    _refuse_stale_gaps(known_gaps, joined.index)
+    allowed = ROUNDING_MILLION_YEN * (joined["parts"] + 1)
+    wrong = joined[~((joined["gap"] - joined["known_gap"]).abs() <= allowed)].sort_values("line")
+    if not wrong.empty:
+        _refuse_sums(wrong, raw_totals.attrs["file"], known_gaps.attrs["file"])
+    columns = [*keys, "sum", "manufacturing_million_yen", "gap", "known_gap"]
+    return joined.reset_index()[columns]
+
+
+def _refuse_sums(wrong: pd.DataFrame, totals_file: str, gaps_file: str) -> None:
+    (base, pref_code, fy), row = next(wrong.iterrows())
+    others = len(wrong) - 1
+    more = f" ({others} more such sum{'s' if others > 1 else ''})" if others else ""
+    parts = (
+        f"the industries of prefecture {pref_code} in data/raw/cell_product_{base}.csv add up to "
+        f"{row['sum']:.0f} in {fy}"
+    )
+    if pd.isna(row["manufacturing_million_yen"]):
+        line = "" if pd.isna(row["line"]) else f":{row['line']:.0f}"
+        raise sources.DataFault(
+            f"{totals_file}{line}: column manufacturing_million_yen: found no figure, but {parts}: "
+            f"add it{more}"
+        )
+    raise sources.DataFault(
+        f"{totals_file}:{row['line']:.0f}: column manufacturing_million_yen: "
+        f"found '{row['manufacturing_million_yen']:.0f}': {parts}: correct the figure that is "
+        f"wrong, or enter a gap that was published so in {gaps_file}{more}"
+    )
+
+
+def _refuse_stale_gaps(known_gaps: pd.DataFrame, compared: pd.MultiIndex) -> None:
+    """Refuse a listed gap where nothing is compared: it would excuse an error made later."""
+    keys = pd.MultiIndex.from_frame(known_gaps[["base", "pref_code", "fy"]].astype({"fy": int}))
+    reason = "no sum is compared there, or a part is hidden: remove the row"
+    rules.raise_faults(
+        known_gaps,
+        (
+            rules.Fault(line, "base+pref_code+fy", ", ".join(map(str, key)), reason)
+            for line, key, is_used in zip(known_gaps.index, keys, keys.isin(compared), strict=True)
+            if not is_used
+        ),
+    )
+
+
+def unit_of(study: Study, indicator: str) -> str:
+    """Return the unit of an indicator of the prefecture panel.
+
+    Raises
+    ------
+    KeyError
+        If the panel has no such indicator; the message lists those it has.
+    """
+    units = study.prefecture_panel.drop_duplicates("indicator").set_index("indicator")["unit"]
+    if indicator not in units.index:
+        raise KeyError(f"indicator {indicator!r}: choose one of {', '.join(units.index)}")
+    return units[indicator]
+
+
+def compare_totals(study: Study) -> pd.DataFrame:
+    """Compare sums over prefectures with the totals that were published.
+
+    Returns
+    -------
+    DataFrame
+        ``indicator``, ``year``, ``unit``, ``official``, ``ours`` (rounded to the printed digit),
+        ``decimals`` and ``is_equal``.
+    """
+    scale = {"trillion yen": 1e6}  # the panel is in million yen
+    sums = study.prefecture_panel.groupby(["indicator", "year"])["value"].sum()
+    rows = []
+    for total in study.official_totals.itertuples():
+        ours = sums.loc[(total.indicator, total.year)] / scale[total.unit]
+        rows.append(
+            {
+                "indicator": total.indicator,
+                "year": total.year,
+                "unit": total.unit,
+                "official": total.total,
+                "ours": round(ours, total.decimals),
+                "decimals": total.decimals,
+                "is_equal": round(ours, total.decimals) == total.total,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def count_status(study: Study) -> pd.DataFrame:
+    """Count the cells of each base and fiscal year by what stands in them.
+
+    Returns
+    -------
+    DataFrame
+        ``base``, ``fy``, ``status`` (hidden, nil, negative) and ``cells``.
+    """
+    panel = study.cell_panel
+    is_negative = panel["product_million_yen"] < 0
+    status = panel["status"].where(~is_negative, "negative").rename("status")
+    counts = panel.groupby(["base", "fy", status]).size().rename("cells").reset_index()
+    return counts[counts["status"] != "observed"].reset_index(drop=True)
+
+
+def build(raw_folder: Path | None = None, clean_folder: Path | None = None) -> Study:
+    """Rebuild ``data/clean`` from ``data/raw``.
+
+    Returns
+    -------
+    Study
+        What was saved.
+    """
+    study = clean_all(read_raw(raw_folder))
+    save(study, clean_folder)
+    return study
+
+
+def save(study: Study, folder: Path | None = None, with_csv: bool = True) -> pd.DataFrame:
+    """Write every clean table as Parquet, and as CSV for people, whole or not at all.
+
+    Parameters
+    ----------
+    study : Study
+        Or anything else whose ``items()`` are names and tables.
+    folder : Path, optional
+        Where to; ``data/clean`` if not given.
+    with_csv : bool
+        Whether to write the CSV too; the municipal tables are too long for people.
+
+    Returns
+    -------
+    DataFrame
+        ``table``, ``rows`` and ``columns`` of what was written.
+    """
+    folder = sources.CLEAN if folder is None else folder
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name, table in study.items():
+        plain = table.copy()
+        plain.attrs = {}  # the path of the raw file is no property of the clean table
+        _replace(folder / f"{name}.parquet", lambda path, t=plain: t.to_parquet(path, index=False))
+        if with_csv:
+            _replace(
+                folder / f"{name}.csv",
+                lambda path, t=plain: t.to_csv(path, index=False, lineterminator="\n"),
+            )
+        written.append((name, len(table), table.shape[1]))
+    return pd.DataFrame(written, columns=["table", "rows", "columns"])
+
+
+def load(folder: Path | None = None) -> Study:
+    """Load every clean table.
+
+    Raises
+    ------
+    sources.InputMissing
+        If a table is missing or damaged; ``make data`` writes it again.
+    """
+    folder = sources.CLEAN if folder is None else folder
+    tables = {}
+    for name in (each.name for each in fields(Study)):
+        path = folder / f"{name}.parquet"
+        try:
+            tables[name] = pd.read_parquet(path)
+        except (OSError, ValueError) as error:
+            raise sources.InputMissing(
+                f"{sources.short_path(path)}: missing or damaged ({type(error).__name__}): "
+                "run `make data`"
+            ) from error
+    return Study(**tables)
+
+
+def _replace(path: Path, write) -> None:
+    """Write beside `path` and rename, so that a reader never meets half a file."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        write(part)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _prefecture_product(raw: pd.DataFrame) -> pd.DataFrame:
+    table = raw.reset_index(drop=True).astype({"fy": int})
+    for column in ("manufacturing_million_yen", "total_million_yen"):
+        table[column] = pd.to_numeric(table[column].replace("", None))
+    return table

@@ -1,0 +1,216 @@
+"""The quadrant of cells: strength at the start against growth, with the names of the extremes."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.transforms import Affine2D
+
+from clusterpolicy import alttext, theme
+from clusterpolicy.theme import Chart, number
+
+QUADRANT_NOTE = "circles: targeted, squares: other; large: medians; arrows: off the scale"
+
+
+@theme.styled()
+def plot_quadrant(
+    cells: pd.DataFrame,
+    growth_label: str = "growth, percent",
+    *,
+    years: str = "",
+    source: str = theme.OWN_ESTIMATES,
+) -> Chart:
+    """Draw the strength of cells against their growth.
+
+    Parameters
+    ----------
+    cells : DataFrame
+        One row per cell: ``label`` in words, ``location_quotient`` (1 = as in the nation),
+        ``growth`` in percent, ``is_targeted``; if ``low`` and ``high`` are there, they are drawn
+        as the interval of growth.
+    growth_label : str
+        Growth in words, with its unit and years.
+    years, source : str
+        Ready to print.
+
+    Returns
+    -------
+    Chart
+        With the median of both groups, and the names of the cells furthest out.
+
+    Raises
+    ------
+    ValueError
+        If `cells` is empty, lacks a column, or has a location quotient that is not above zero.
+    """
+    where = "plot_quadrant"
+    columns = ["label", "location_quotient", "growth", "is_targeted"]
+    theme.require(cells, columns, where)
+    if not (cells["location_quotient"] > 0).all():
+        raise ValueError(
+            f"{where}: found a location quotient of {cells['location_quotient'].min()}: the axis "
+            "is logarithmic, leave out cells without product"
+        )
+    columns += ["low", "high"] if {"low", "high"} <= {*cells} else []
+    data = cells[columns].dropna().reset_index(drop=True)
+    axes = theme.new_axes(3.9, left=0.62, right=0.3, top=0.68)
+    medians = _draw_cells(axes, data)
+    extremes = _label_extremes(axes, data)
+    theme.set_title(axes, growth_label[0].upper() + growth_label[1:], QUADRANT_NOTE)
+    return theme.close_chart(
+        axes,
+        alt=alttext.describe_quadrant(data, medians, extremes),
+        data=data,
+        unit=f"location quotient; {growth_label}",
+        years=years,
+        source=source,
+    )
+
+
+def _draw_cells(axes: Axes, data: pd.DataFrame) -> pd.DataFrame:
+    """Draw the cells and the medians of both groups, and return the medians."""
+    axes.set_xscale("log")
+    axes.axvline(1, color=theme.INK, linewidth=0.9)
+    theme.zero_line(axes)
+    medians = {}
+    for group, is_targeted in (("other", False), ("targeted", True)):
+        rows = data[data["is_targeted"] == is_targeted]
+        if rows.empty:
+            continue
+        look = {"color": theme.GROUPS[group]["color"], "marker": theme.GROUPS[group]["marker"]}
+        axes.plot(
+            rows["location_quotient"],
+            rows["growth"],
+            linestyle="none",
+            markerfacecolor="none" if group == "other" else look["color"],
+            markersize=3.2,
+            markeredgewidth=0.7,
+            alpha=0.55,
+            gid=group,
+            **look,
+        )
+        middle = rows[["location_quotient", "growth"]].median()
+        axes.plot(
+            *middle,
+            markersize=11,
+            markeredgecolor=theme.PAPER,
+            markeredgewidth=1.5,
+            zorder=5,
+            **look,
+        )
+        medians[group] = {**middle, "cells": len(rows)}
+    low, high = data["location_quotient"].min(), data["location_quotient"].max()
+    ticks = [
+        tick
+        for tick in (0.01, 0.03, 0.1, 0.25, 0.5, 1, 2, 4, 8, 16)
+        if low / 1.5 < tick < high * 1.5
+    ]
+    axes.set_xlim(low / 1.25, high * 2.5)
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.set_xticks([], minor=True)
+    axes.set_xlabel("location quotient (logarithmic; 1 = as strong as in the nation)")
+    _mark_outside(axes, data)
+    theme.set_numbers(axes, signed=True)
+    return pd.DataFrame(medians).T
+
+
+def _mark_outside(axes: Axes, data: pd.DataFrame) -> None:
+    """Keep the y axis to all but the furthest cells, and show those as arrows at its ends."""
+    low, high = data["growth"].quantile([0.01, 0.99])
+    margin = 0.25 * (high - low) or 1.0
+    low, high = (
+        max(low - margin, data["growth"].min() - margin),
+        min(high + margin, data["growth"].max() + margin),
+    )
+    axes.set_ylim(min(low, 0), max(high, 0))
+    for is_outside, end, marker in (
+        (data["growth"] < low, low, "v"),
+        (data["growth"] > high, high, "^"),
+    ):
+        for row in data[is_outside].itertuples():
+            color = theme.GROUPS["targeted" if row.is_targeted else "other"]["color"]
+            axes.plot(row.location_quotient, end, marker, color=color, clip_on=False, gid="outside")
+
+
+def _label_extremes(axes: Axes, data: pd.DataFrame, most: int = 3) -> pd.DataFrame:
+    """Name the cells that grow most, shrink most and are strongest, where a name has room."""
+    by_growth = data.sort_values("growth")
+    strongest = data.nlargest(most, "location_quotient")
+    chosen = pd.concat([by_growth.tail(most)[::-1], by_growth.head(most), strongest])
+    chosen = chosen[~chosen.index.duplicated()]
+    width, height = theme.inches(axes)
+    to_inches = axes.transData + axes.transAxes.inverted() + Affine2D().scale(width, height)
+    low, high = axes.get_ylim()
+    heights = data["growth"].clip(low, high)
+    points = to_inches.transform(np.column_stack([data["location_quotient"], heights]))
+    # A name on a line reads as struck out: the two lines count as rows of points.
+    across, up = np.arange(0, width, 0.1), np.arange(0, height, 0.1)
+    x_one, y_zero = to_inches.transform((1, 0))
+    points = np.vstack(
+        [
+            points,
+            np.column_stack([across, np.full_like(across, y_zero)]),
+            np.column_stack([np.full_like(up, x_one), up]),
+        ]
+    )
+    taken: list[tuple[float, ...]] = []
+    named = []
+    for row in chosen.itertuples():
+        is_outside = not low <= row.growth <= high
+        text = f"{row.label} ({number(row.growth, 0, signed=True)})" if is_outside else row.label
+        box = _find_room(row.Index, points, theme.text_width(text), (width, height), taken)
+        if box is None:
+            continue
+        taken.append(box)
+        named.append(row.Index)
+        if "low" in data:
+            axes.vlines(row.location_quotient, row.low, row.high, color=theme.MUTED, linewidth=1)
+        axes.annotate(
+            text,
+            (box[0] / width, (box[1] + box[3]) / 2 / height),
+            xycoords="axes fraction",
+            va="center",
+            annotation_clip=False,
+            bbox={"facecolor": theme.PAPER, "edgecolor": "none", "pad": 0.5, "alpha": 0.8},
+            zorder=6,
+        )
+    return chosen.loc[named]
+
+
+def _find_room(
+    place: int,
+    points: np.ndarray,
+    wide: float,
+    size: tuple[float, float],
+    taken: Sequence[tuple[float, ...]],
+) -> tuple[float, ...] | None:
+    """Find the box beside a point that covers the fewest other points, all in inches.
+
+    Returns
+    -------
+    tuple of float or None
+        Left, lower, right and upper end; None if every box leaves the axes or meets another name.
+    """
+    x, y = points[place]
+    half = theme.LINE / 2
+    middle = min(max(y, half), size[1] - half)
+    best, fewest = None, len(points) + 1
+    for left, centre in (
+        (x + 0.08, middle),
+        (x - 0.08 - wide, middle),
+        *((x + shift * wide, y + side * 0.15) for side in (1, -1) for shift in (-0.5, 0, -1)),
+    ):
+        box = left, centre - half, left + wide, centre + half
+        is_inside = box[0] >= 0 and box[2] <= size[0] + 0.2 and box[1] >= 0 and box[3] <= size[1]
+        if not is_inside or any(_touch(box, other) for other in taken):
+            continue
+        covered = ((points >= box[:2]) & (points <= box[2:])).all(axis=1).sum()
+        if covered < fewest:
+            best, fewest = box, covered
+    return best
+
+
+def _touch(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    apart = one[2] < other[0] or other[2] < one[0] or one[3] < other[1] or other[3] < one[1]
+    return not apart

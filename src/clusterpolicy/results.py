@@ -1,0 +1,418 @@
+"""The record of every estimate: made once, saved once, read by everything that prints a number."""
+
+import hashlib
+import math
+import os
+import re
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from clusterpolicy import clusters, effects, inference, sources
+from clusterpolicy.panel import Study
+
+# Maryland scientific methods scale; difference-in-differences designs stop at 3.
+HIGHEST_GRADE = {"triple difference": 3, "event study": 3, "baseline comparison": 1, "count": 1}
+HIGHEST_GRADE_WITHOUT_COMPARISON = 2
+# Paths that already differed before the term make the comparison no better than an adjusted one.
+GRADE_AFTER_PRETREND = 2
+PRETREND_LEVEL = 0.05
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One estimate: all that any sentence, table or figure about it may use.
+
+    Estimates of effects are in percent, ``100 (exp(b) - 1)`` for a coefficient ``b`` of a log
+    outcome; ``std_error`` is that of ``100 b``. A number that is not defined is NaN.
+
+    Attributes
+    ----------
+    result_id : str
+        Unique name.
+    term : int
+    outcome, outcome_label, design, role, base, clock, fields_map, sample : str
+        What was estimated, how, in which figures and for whom; role is ``main`` or ``check``.
+    year : int or None
+        Fiscal year, for event studies.
+    estimate, low, high, band_low, band_high : float
+        Estimate, ends of its interval and of the simultaneous band.
+    unit : str
+    level : float
+        Level of interval and band.
+    p_value, smallest_p : float
+        p-value of no effect, and the smallest that the draws allow.
+    method : str
+        Method of inference.
+    draws : int
+    std_error : float
+        Clustered by ``vcov_group``, a cross-check.
+    vcov_group : str
+    n_groups : int
+    mde : float
+        Minimum detectable effect, same unit as the estimate.
+    n_cells, n_targeted, n_blocks, n_observations : int
+    baseline_years, term_years : str
+        ``"1996-2000"``.
+    pretrend_p, pretrend_detectable : float
+        Test of the years before the term and the difference in one of them it would find.
+    grade : int
+    status, reason : str
+        ``estimated`` or ``not estimable``, and why.
+    input_hash : str
+        First 12 digits of the SHA-256 of the clean tables used.
+    """
+
+    result_id: str
+    term: int
+    outcome: str
+    outcome_label: str
+    design: str
+    role: str
+    base: str
+    clock: str
+    fields_map: str
+    sample: str
+    year: int | None = None
+    estimate: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+    band_low: float = math.nan
+    band_high: float = math.nan
+    unit: str = "percent"
+    level: float = inference.LEVEL
+    p_value: float = math.nan
+    smallest_p: float = math.nan
+    method: str = "permutation of targets over blocks"
+    draws: int = 0
+    std_error: float = math.nan
+    vcov_group: str = ""
+    n_groups: int = 0
+    mde: float = math.nan
+    n_cells: int = 0
+    n_targeted: int = 0
+    n_blocks: int = 0
+    n_observations: int = 0
+    baseline_years: str = ""
+    term_years: str = ""
+    pretrend_p: float = math.nan
+    pretrend_detectable: float = math.nan
+    grade: int = 0
+    status: str = "estimated"
+    reason: str = ""
+    input_hash: str = ""
+
+
+def grade_design(design: str, has_comparison: bool, claimed: int | None = None) -> int:
+    """Return the grade a design earns, 0 to 5 on the Maryland scale.
+
+    Parameters
+    ----------
+    design : str
+        Key of ``HIGHEST_GRADE``.
+    has_comparison : bool
+        Whether there is an untreated comparison.
+    claimed : int, optional
+        Grade asked for; the highest allowed if not given.
+
+    Raises
+    ------
+    ValueError
+        If more is claimed than the design, or the lack of a comparison, allows.
+    """
+    highest = HIGHEST_GRADE[design]
+    if not has_comparison:
+        highest = min(highest, HIGHEST_GRADE_WITHOUT_COMPARISON)
+    if claimed is None:
+        return highest
+    if not 0 <= claimed <= highest:
+        raise ValueError(
+            f"grade: found {claimed} for design {design!r} "
+            f"{'with' if has_comparison else 'without'} an untreated comparison: "
+            f"at most {highest} is allowed"
+        )
+    return claimed
+
+
+def estimate_term(study: Study, number: int, draws: int = inference.DRAWS) -> pd.DataFrame:
+    """Estimate everything the report of one term says.
+
+    The triple difference on both clocks, both fields maps, every base and every sample; the event
+    study of each main design; the comparison of targeted and other cells at the baseline.
+
+    Parameters
+    ----------
+    study : Study
+    number : int
+        Policy term.
+    draws : int
+        Reassignments of each permutation test.
+
+    Returns
+    -------
+    DataFrame
+        One :class:`Estimate` a row.
+    """
+    stamp = input_stamp(study)
+    labels = study.outcomes.set_index("outcome")["label"]
+    records: list[Estimate] = []
+    for designs in _same_years(effects.designs_of_term(study, number)):
+        sample = effects.cell_sample(study, designs[0])
+        common = _common_fields(sample, labels[designs[0].outcome], stamp)
+        reason = inference.why_not_estimable(sample)
+        if reason:
+            own = [Estimate(**common, status="not estimable", reason=reason)]
+        else:
+            own = _estimate_design(sample, common, study, draws)
+        for design in designs:
+            records += [_on_clock(record, design.term.clock) for record in own]
+    return to_frame(records)
+
+
+def _same_years(designs: list[effects.Design]) -> list[list[effects.Design]]:
+    """Group designs that differ in the clock only by name: the same years, estimated once."""
+    groups: dict[tuple, list[effects.Design]] = {}
+    for design in designs:
+        years = design.baseline_years, design.term_years
+        key = (*years, design.base, design.fields_map, design.sample)
+        groups.setdefault(key, []).append(design)
+    return list(groups.values())
+
+
+def _on_clock(record: Estimate, clock: str) -> Estimate:
+    renamed = record.result_id.replace(f"-{record.clock}-", f"-{clock}-", 1)
+    return replace(record, clock=clock, result_id=renamed)
+
+
+def _common_fields(sample: effects.Sample, label: str, stamp: str) -> dict:
+    design = sample.design
+    cells = sample.cells
+    slug = re.sub(r"[^a-z0-9]+", "-", design.sample.lower()).strip("-")
+    clock, fields_map = design.term.clock, design.fields_map
+    return {
+        "result_id": f"t{design.term.number}-{clock}-{fields_map}-{design.base}-{slug}",
+        "term": design.term.number,
+        "outcome": design.outcome,
+        "outcome_label": label,
+        "design": "triple difference",
+        "role": "main" if design.is_main else "check",
+        "base": design.base,
+        "clock": clock,
+        "fields_map": fields_map,
+        "sample": design.sample,
+        "n_cells": len(cells),
+        "n_targeted": int(cells["is_targeted"].sum()),
+        "n_blocks": cells["block"].nunique(),
+        "n_observations": len(sample.rows),
+        "baseline_years": _span(design.baseline_years),
+        "term_years": _span(design.term_years),
+        "input_hash": stamp,
+    }
+
+
+def _estimate_design(
+    sample: effects.Sample, common: dict, study: Study, draws: int
+) -> list[Estimate]:
+    difference = effects.TripleDifference(sample)
+    if math.isnan(difference.estimate):
+        reason = "effects of prefecture x year and industry x year absorb the targets"
+        return [Estimate(**common, status="not estimable", reason=reason)]
+    assignments = inference.permute_targets(sample.cells, draws)
+    test = inference.permutation_test(difference.contrast, assignments)
+    study_years = inference.event_study(sample, assignments) if common["role"] == "main" else None
+    common = {
+        **common,
+        "draws": test.draws,
+        "smallest_p": assignments.smallest_p,
+        "vcov_group": "pref_code",
+        "n_groups": difference.n_groups,
+        "grade": grade_design("triple difference", has_comparison=True),
+    }
+    pretrend = {}
+    if study_years is not None:
+        pretrend = {
+            "pretrend_p": study_years.pretrend_p,
+            "pretrend_detectable": _percent(study_years.pretrend_detectable),
+        }
+        if study_years.pretrend_p <= PRETREND_LEVEL:
+            common["grade"] = min(common["grade"], GRADE_AFTER_PRETREND)
+    records = [
+        Estimate(
+            **common,
+            **pretrend,
+            estimate=_percent(test.estimate),
+            low=_percent(test.low),
+            high=_percent(test.high),
+            p_value=test.p_value,
+            std_error=100 * difference.std_error,
+            mde=_percent(inference.smallest_detectable(test.spread)),
+        )
+    ]
+    if study_years is not None:
+        records += [_year_record(common, row) for row in study_years.years.itertuples()]
+        records += _baseline_records(common, sample, study)
+    return records
+
+
+def _year_record(common: dict, row) -> Estimate:
+    own = {
+        "result_id": f"{common['result_id']}-fy{row.year}",
+        "design": "event study",
+        "n_cells": row.n_cells,
+        "n_targeted": row.n_targeted,
+        "n_observations": 2 * row.n_cells,
+    }
+    return Estimate(
+        **{**common, **own},
+        year=int(row.year),
+        estimate=_percent(row.estimate),
+        low=_percent(row.low),
+        high=_percent(row.high),
+        band_low=_percent(row.band_low),
+        band_high=_percent(row.band_high),
+        p_value=row.p_value,
+        mde=_percent(inference.smallest_detectable(row.spread)),
+    )
+
+
+def _baseline_records(common: dict, sample: effects.Sample, study: Study) -> list[Estimate]:
+    records = []
+    design = sample.design
+    compared = clusters.compare_at_baseline(
+        sample.cells, study.cell_panel, design.base, design.baseline_years
+    )
+    for position, row in enumerate(compared.itertuples(), start=1):
+        own = {
+            "result_id": f"{common['result_id']}-baseline-{position}",
+            "design": "baseline comparison",
+            "outcome": row.measure,
+            "outcome_label": row.variable,
+            "unit": "standard deviations",
+            "method": "normal approximation",
+            "draws": 0,
+            "smallest_p": math.nan,
+            "vcov_group": "",
+            "n_groups": 0,
+            "n_cells": row.n_targeted + row.n_other,
+            "n_targeted": row.n_targeted,
+            "n_observations": row.n_targeted + row.n_other,
+            "grade": grade_design("baseline comparison", has_comparison=True),
+        }
+        estimate = {"estimate": row.value, "low": row.low, "high": row.high}
+        records.append(Estimate(**{**common, **own}, **estimate))
+    return records
+
+
+def to_frame(records: list[Estimate]) -> pd.DataFrame:
+    """Return records as a table, one row each, with stable column types."""
+    table = pd.DataFrame([asdict(record) for record in records])
+    return table.astype({"year": "Int64"})
+
+
+def input_stamp(study: Study) -> str:
+    """Return the first 12 digits of the SHA-256 of the tables that estimates are made from."""
+    digest = hashlib.sha256()
+    for table in (study.cell_panel, study.cells, study.terms):
+        digest.update(table.to_csv(index=False, lineterminator="\n").encode())
+    return digest.hexdigest()[:12]
+
+
+def save_results(results: pd.DataFrame, name: str, folder: Path | None = None) -> Path:
+    """Write results once, whole or not at all, as ``data/results/<name>.csv``."""
+    folder = sources.RESULTS if folder is None else folder
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.csv"
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        results.to_csv(part, index=False, lineterminator="\n")
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+    return path
+
+
+def load_results(names: list[str], folder: Path | None = None) -> pd.DataFrame:
+    """Read the results saved under `names`, one after the other.
+
+    Raises
+    ------
+    sources.InputMissing
+        If one is missing; ``make report`` writes it.
+    """
+    folder = sources.RESULTS if folder is None else folder
+    parts = []
+    for name in names:
+        path = folder / f"{name}.csv"
+        if not path.is_file():
+            raise sources.InputMissing(
+                f"{sources.short_path(path)}: missing: run `make reports/{name}.html`"
+            )
+        text = {"reason": str, "vcov_group": str, "input_hash": str, "year": "Int64"}
+        part = pd.read_csv(path, dtype=text, keep_default_na=False, na_values=[""])
+        parts.append(part.fillna({"reason": "", "vcov_group": ""}))
+    return pd.concat(parts, ignore_index=True)
+
+
+def choose(
+    results: pd.DataFrame,
+    design: str = "triple difference",
+    role: str | None = None,
+    **conditions: object,
+) -> pd.DataFrame:
+    """Pick the rows of one design that meet `conditions` (column = value)."""
+    chosen = results[results["design"] == design]
+    if role is not None:
+        chosen = chosen[chosen["role"] == role]
+    for column, value in conditions.items():
+        chosen = chosen[chosen[column] == value]
+    return chosen.reset_index(drop=True)
+
+
+def choose_reading(results: pd.DataFrame, clock: str, fields_map: str) -> pd.DataFrame:
+    """Return the records of one clock and one reading of the fields map."""
+    chosen = (results["clock"] == clock) & (results["fields_map"] == fields_map)
+    return results[chosen].reset_index(drop=True)
+
+
+def label_designs(results: pd.DataFrame) -> pd.DataFrame:
+    """Return the triple differences over all cells with a ``label`` of what tells them apart."""
+    rows = choose(results, sample=effects.MAIN_SAMPLE)
+    years = ["fields_map", "base", "baseline_years", "term_years"]
+    on_both = rows.groupby(years)["clock"].transform("nunique") > 1
+    clock = rows["clock"].where(~on_both, "either") + " clock, "
+    label = clock + rows["fields_map"] + ", base " + rows["base"].str[1:]
+    return rows.assign(label=label).drop_duplicates("label", ignore_index=True)
+
+
+def as_balance(results: pd.DataFrame) -> pd.DataFrame:
+    """Return the baseline comparison in the columns that ``figures.plot_balance`` draws."""
+    rows = choose(results, design="baseline comparison")
+    return rows.rename(columns={"outcome_label": "variable", "estimate": "value"})
+
+
+def main_estimate(results: pd.DataFrame, term: int, clock: str, fields_map: str) -> pd.Series:
+    """Return the declared main estimate of a term for one clock and reading.
+
+    Raises
+    ------
+    KeyError
+        If the results hold none or several.
+    """
+    rows = choose(results, role="main", term=term, clock=clock, fields_map=fields_map)
+    if len(rows) != 1:
+        raise KeyError(
+            f"results: found {len(rows)} main estimates for term {term}, {clock}, {fields_map}: "
+            "run `make report` again"
+        )
+    return rows.iloc[0]
+
+
+def _percent(log_value: float) -> float:
+    """Turn a difference in logs into percent; the infinities into -100 and infinity."""
+    return float(100 * np.expm1(log_value))
+
+
+def _span(years: tuple[int, int]) -> str:
+    return f"{years[0]}-{years[1]}"

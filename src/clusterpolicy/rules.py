@@ -1,0 +1,574 @@
+"""The rules of every raw table: columns, codes, numbers, keys; what breaks one is named by line."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import pandera.pandas as pa
+
+from clusterpolicy import sources
+
+PREFECTURE_CODES = tuple(f"{code:02d}" for code in range(1, 48))
+BASES = ("b1995", "b2000", "b2005", "b2011")
+# A hidden cell is never zero and never guessed; nil means that there is none.
+STATUS_OF_SYMBOL = {"X": "hidden", "-": "nil"}
+
+# [0-9], not \d: full-width digits are not figures until somebody has looked at them.
+_NUMBER = r"-?[0-9]+(\.[0-9]+)?"
+_YEAR = re.compile(r"(19|20)[0-9]{2}")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a column may hold: a pattern or a list of values, why, and what to do if not."""
+
+    reason: str
+    remedy: str
+    pattern: str = ""
+    values: tuple[str, ...] = ()
+
+    def check(self) -> pa.Check:
+        """Return the pandera check; its error is the reason and the remedy."""
+        error = f"{self.reason}: {self.remedy}"
+        if self.values:
+            return pa.Check.isin(self.values, error=error)
+        whole = re.compile(self.pattern).fullmatch
+        return pa.Check(lambda text: text.map(lambda each: whole(each) is not None), error=error)
+
+
+TEXT = Kind("must not be empty", "write it, or remove the row", r"\s*\S[\s\S]*")
+FREE = Kind("any text", "", r"[\s\S]*")
+SOURCE = Kind("not a list of source keys", "write keys of sources.csv joined by ;", r"\w+(;\w+)*")
+PREFECTURE = Kind(
+    "not a prefecture code", "write 01 to 47 with its leading zero", values=PREFECTURE_CODES
+)
+PREFECTURES = Kind(
+    "not a list of prefecture codes",
+    "write codes 01 to 47 joined by ;",
+    rf"({'|'.join(PREFECTURE_CODES)})(;({'|'.join(PREFECTURE_CODES)}))*",
+)
+YEAR = Kind("not a year", "write four digits, 1900 to 2099", r"(19|20)[0-9]{2}")
+OPTIONAL_YEAR = Kind("not a year", "write four digits, or leave it empty", r"((19|20)[0-9]{2})?")
+NUMBER = Kind("not a number", "write plain digits without separators or letters", _NUMBER)
+OPTIONAL_NUMBER = Kind("not a number", "write plain digits, or leave it empty", rf"({_NUMBER})?")
+AMOUNT = Kind(
+    "neither a number nor a symbol",
+    "write plain digits, X for hidden or - for nil",
+    rf"{_NUMBER}|{'|'.join(re.escape(symbol) for symbol in STATUS_OF_SYMBOL)}",
+)
+WHOLE = Kind("not a whole number", "write digits only", r"[0-9]+")
+OPTIONAL_WHOLE = Kind("not a whole number", "write digits only, or leave it empty", r"[0-9]*")
+TERM = Kind("not a policy term", "write 1, 2 or 3", values=("1", "2", "3"))
+JSIC = Kind(
+    "not a list of JSIC codes", "write two-digit codes joined by ;", r"([0-9]{2}(;[0-9]{2})*)?"
+)
+
+
+def one_of(*values: str) -> Kind:
+    """Return the kind of a column with a closed list of values."""
+    return Kind("not an allowed value", f"choose one of {', '.join(values)}", values=values)
+
+
+CONFIDENCE = one_of("high", "medium", "low")
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The rules of one raw table.
+
+    Attributes
+    ----------
+    columns : dict
+        Kind of each column, in the order of the file.
+    key : tuple of str
+        Columns that identify a row.
+    fiscal_years : Kind or None
+        Kind of the year columns that follow, for tables that are wide by year.
+    complete : tuple of str
+        Columns of which every group must hold all 47 prefectures.
+    may_be_empty : bool
+        Whether a table without rows says something.
+    """
+
+    columns: dict[str, Kind]
+    key: tuple[str, ...]
+    fiscal_years: Kind | None = None
+    complete: tuple[str, ...] | None = None
+    may_be_empty: bool = False
+
+
+def _series_rules(value: str, **more: Kind) -> Rules:
+    group = tuple(more)
+    columns = {"pref_code": PREFECTURE, "year": YEAR, value: NUMBER, **more, "source": SOURCE}
+    return Rules(
+        {**columns, "flag": FREE}, ("pref_code", "year", *group), complete=("year", *group)
+    )
+
+
+_CELL_RULES = Rules(
+    {"pref_code": PREFECTURE, "industry": TEXT, "source": SOURCE},
+    ("pref_code", "industry"),
+    fiscal_years=AMOUNT,
+    complete=("industry",),
+)
+
+# Indicator -> raw table, column of its figures, unit as printed.
+PREFECTURE_SERIES = {
+    "shipments": ("prefecture_shipments", "shipments_million_yen", "million yen"),
+    "employees": ("prefecture_employees", "employees", "persons"),
+    "establishments": ("prefecture_establishments", "establishments", "establishments"),
+    "cash_wages": ("prefecture_wages", "cash_wages_million_yen", "million yen"),
+    "materials": ("prefecture_materials", "materials_million_yen", "million yen"),
+    "value_added": ("prefecture_value_added", "value_added_million_yen", "million yen"),
+    "shipments_per_employee": (
+        "prefecture_shipments_per_employee",
+        "shipments_per_employee_10k_yen",
+        "10,000 yen per person",
+    ),
+    "population": ("prefecture_population", "population", "persons"),
+}
+
+# Money that prefectures add up to, in one series.
+_SUMMABLE = ("shipments", "cash_wages", "materials")
+
+RULES: dict[str, Rules] = {
+    "sources": Rules(
+        {
+            "source": Kind("not a source key", "write letters and digits", r"\w+"),
+            "publisher": TEXT,
+            "title": TEXT,
+            "address": FREE,
+            "licence": TEXT,
+            "edition": FREE,
+            "note": FREE,
+        },
+        ("source",),
+    ),
+    "prefectures": Rules(
+        {
+            "pref_code": PREFECTURE,
+            "name_en": TEXT,
+            "name_ja": TEXT,
+            "bureau": TEXT,
+            "region": TEXT,
+            "tile_row": WHOLE,
+            "tile_col": WHOLE,
+            "source": SOURCE,
+            "confidence": FREE,
+            "note": FREE,
+        },
+        ("pref_code",),
+        complete=(),
+    ),
+    "terms": Rules(
+        {
+            "term": TERM,
+            "name_en": TEXT,
+            "name_ja": TEXT,
+            "planned_first_fy": YEAR,
+            "planned_last_fy": YEAR,
+            "funded_first_fy": YEAR,
+            "funded_last_fy": YEAR,
+            "source": SOURCE,
+            "note": FREE,
+        },
+        ("term",),
+    ),
+    "projects": Rules(
+        {
+            "project_id": Kind("not an id", "write small letters, digits and -", r"[a-z0-9-]+"),
+            "term": one_of("1", "2"),
+            "name_en": TEXT,
+            "name_ja": TEXT,
+            "bureau": TEXT,
+            "first_fy": OPTIONAL_YEAR,
+            "last_fy": YEAR,
+            "funded_last_fy": YEAR,
+            "first_fy_basis": TEXT,
+            "predecessors": FREE,
+            "prefectures": PREFECTURES,
+            "fields": TEXT,
+            "promotion_body": FREE,
+            "firms": OPTIONAL_WHOLE,
+            "firms_as_of": FREE,
+            "universities": OPTIONAL_WHOLE,
+            "universities_as_of": FREE,
+            "in_official_count": one_of("yes", "no", "uncertain"),
+            "source": SOURCE,
+            "confidence": CONFIDENCE,
+            "note": FREE,
+        },
+        ("project_id",),
+    ),
+    "field_industries": Rules(
+        {
+            "field": TEXT,
+            "reading": one_of("both", "broad"),
+            "jsic_rev12": Kind("not a JSIC code", "write two digits, or nothing", r"([0-9]{2})?"),
+            "name_en": FREE,
+            "jsic_rev11": JSIC,
+            "basis": TEXT,
+            "source": SOURCE,
+            "confidence": CONFIDENCE,
+            "note": FREE,
+        },
+        ("field", "jsic_rev12"),
+    ),
+    "account_industries": Rules(
+        {
+            "base": one_of(*BASES),
+            "industry": Kind("not a key", "write small letters and _", r"[a-z_]+"),
+            "order": WHOLE,
+            "name_en": TEXT,
+            "name_ja": TEXT,
+            "jsic_rev12": JSIC,
+            "source": SOURCE,
+            "note": FREE,
+        },
+        ("base", "industry"),
+    ),
+    "prefecture_product": Rules(
+        {
+            "pref_code": PREFECTURE,
+            "fy": YEAR,
+            "base": one_of("b1990", *BASES, "b2015"),
+            "manufacturing_million_yen": OPTIONAL_NUMBER,
+            "total_million_yen": NUMBER,
+            "source": SOURCE,
+        },
+        ("pref_code", "fy", "base"),
+        complete=("base", "fy"),
+    ),
+    "known_gaps": Rules(
+        {
+            "base": one_of(*BASES),
+            "pref_code": PREFECTURE,
+            "fy": YEAR,
+            "gap_million_yen": NUMBER,
+            "source": SOURCE,
+            "note": TEXT,
+        },
+        ("base", "pref_code", "fy"),
+        may_be_empty=True,
+    ),
+    "events": Rules(
+        {
+            "event_id": TEXT,
+            "kind": one_of("policy", "other policy", "shock", "break"),
+            "first_year": YEAR,
+            "last_year": OPTIONAL_YEAR,
+            "calendar": one_of("fiscal", "calendar"),
+            "applies_to": FREE,
+            "name_en": TEXT,
+            "name_ja": TEXT,
+            "note": FREE,
+            "source": SOURCE,
+        },
+        ("event_id",),
+    ),
+    "term_facts": Rules(
+        {
+            "term": one_of("1", "2", "3", "comparator"),
+            "indicator": TEXT,
+            "value": FREE,
+            "unit": FREE,
+            "period": FREE,
+            "source": SOURCE,
+            "confidence": CONFIDENCE,
+            "note": FREE,
+        },
+        ("term", "indicator", "value", "period", "source"),
+    ),
+    "outcomes": Rules(
+        {
+            "outcome": Kind("not a key", "write small letters and _", r"[a-z_]+"),
+            "label": TEXT,
+            "role": one_of("primary", "secondary"),
+            "margin_percent": NUMBER,
+            "margin_reason": TEXT,
+            "source": SOURCE,
+        },
+        ("outcome",),
+    ),
+    "fitness": Rules(
+        {
+            "question": TEXT,
+            "tables": FREE,
+            "fitness": one_of("fit", "fit with care", "not fit"),
+            "reason": TEXT,
+            "source": SOURCE,
+        },
+        ("question",),
+    ),
+    "external_files": Rules(
+        {
+            # Below data/external, never beside it: no part of a name may start with a dot.
+            "file": Kind(
+                "not a file below data/external",
+                "write folder/name in plain letters",
+                r"\w[\w-]*/\w[\w-]*(\.[\w-]+)+",
+            ),
+            "address": Kind("not an address", "write https://...", r"https://[!-~]+"),
+            "publisher": TEXT,
+            "licence": TEXT,
+            "sha256": Kind("not a SHA-256", "write 64 digits 0-9a-f", r"[0-9a-f]{64}"),
+            "bytes": Kind("not a size", "write the number of bytes", r"[1-9][0-9]*"),
+            "encoding": one_of("utf-8", "cp932", "stata", "xls", "xlsx"),
+            "used_for": TEXT,
+            "source": SOURCE,
+        },
+        ("file",),
+    ),
+    "glossary": Rules(
+        {"word": TEXT, "word_ja": TEXT, "meaning": TEXT, "source": SOURCE}, ("word",)
+    ),
+    "phrases": Rules(
+        {
+            "phrase_id": Kind("not an id", "write small letters, digits and -", r"[a-z0-9-]+"),
+            "term": one_of("0", "1", "2", "3"),
+            "phrase": TEXT,
+            "question": TEXT,
+            "indicator": TEXT,
+            "rule": TEXT,
+            "highest_grade": one_of("0", "1", "2", "3"),
+            "change_mind": TEXT,
+            "source": SOURCE,
+        },
+        ("phrase_id",),
+    ),
+    "official_totals": Rules(
+        {
+            "indicator": one_of(*_SUMMABLE),
+            "year": YEAR,
+            "total": NUMBER,
+            "unit": one_of("trillion yen"),
+            "decimals": WHOLE,
+            "source": SOURCE,
+        },
+        ("indicator", "year"),
+    ),
+    "published_evaluations": Rules(
+        {
+            "eval_id": TEXT,
+            "authors": TEXT,
+            "year": OPTIONAL_YEAR,
+            "title": TEXT,
+            "programme": TEXT,
+            "is_this_policy": one_of("yes", "no"),
+            **dict.fromkeys(("design", "sample", "data_years", "outcome"), FREE),
+            "outcome_group": TEXT,
+            "estimate": FREE,
+            "se_or_p": FREE,
+            "finding": TEXT,
+            "direction": one_of("positive", "none", "negative", "mixed", "not visible"),
+            "source": SOURCE,
+            "confidence": CONFIDENCE,
+        },
+        ("eval_id",),
+    ),
+    "project_areas": Rules(
+        {
+            "area_id": TEXT,
+            "projects": TEXT,
+            "name_en": TEXT,
+            "name_ja": TEXT,
+            "prefectures": PREFECTURES,
+            "municipalities": FREE,
+            "local_body": FREE,
+            "source": SOURCE,
+            "confidence": CONFIDENCE,
+            "note": FREE,
+        },
+        ("area_id",),
+    ),
+    "prefecture_neighbours": Rules(
+        {
+            "pref_code_a": PREFECTURE,
+            "pref_code_b": PREFECTURE,
+            "kind": one_of("land", "fixed_link"),
+            "source": SOURCE,
+        },
+        ("pref_code_a", "pref_code_b"),
+    ),
+    "prefecture_real_product": Rules(
+        {
+            "pref_code": PREFECTURE,
+            "fy": YEAR,
+            "base": one_of("b1990", *BASES, "b2015"),
+            "total_million_yen_2015_prices": NUMBER,
+            "source": SOURCE,
+        },
+        ("pref_code", "fy", "base"),
+        complete=("base", "fy"),
+    ),
+    "industry_codes": Rules(
+        {
+            "year": YEAR,
+            "jsic_revision": WHOLE,
+            "jsic2_code": Kind("not a JSIC code", "write two digits", r"[0-9]{2}"),
+            "label": TEXT,
+            "rows": WHOLE,
+            "source": SOURCE,
+        },
+        ("year", "jsic2_code"),
+    ),
+    "industry_groups": Rules(
+        {
+            "group": TEXT,
+            "name_en": TEXT,
+            "jsic_revision": WHOLE,
+            "jsic2_code": Kind("not a JSIC code", "write two digits", r"[0-9]{2}"),
+            "source": SOURCE,
+            "note": FREE,
+        },
+        ("jsic_revision", "jsic2_code"),
+    ),
+    "prefecture_value_added": _series_rules(
+        "value_added_million_yen", concept=one_of("gross", "net_for_30plus")
+    ),
+    "prefecture_population": _series_rules(
+        "population", series=one_of("census", "accounts", "register")
+    ),
+    **{
+        table: _series_rules(column)
+        for table, column, _ in PREFECTURE_SERIES.values()
+        if table not in ("prefecture_value_added", "prefecture_population")
+    },
+    **{f"cell_product_{base}": _CELL_RULES for base in BASES},
+}
+
+
+@dataclass(frozen=True, order=True)
+class Fault:
+    """One broken rule: where, what was found, why it is wrong and what to do."""
+
+    line: int
+    column: str
+    value: str
+    reason: str
+
+
+def check_raw(table: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Hold a raw table against its rules.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From ``sources.read_raw``: text, indexed by line.
+    name : str
+        Name of the table, a key of ``RULES``.
+
+    Returns
+    -------
+    DataFrame
+        The table, unchanged.
+
+    Raises
+    ------
+    sources.DataFault
+        At the first fault by line; the message says how many more there are.
+    """
+    rules = RULES[name]
+    year_columns = _check_header(table, rules)
+    if table.empty and not rules.may_be_empty:
+        raise sources.DataFault(
+            f"{table.attrs['file']}:1: found a header and no rows: restore the file"
+        )
+    kinds = {**rules.columns, **dict.fromkeys(year_columns, rules.fiscal_years)}
+    faults = [*_column_faults(table, kinds), *_key_faults(table, rules.key)]
+    if not faults and rules.complete is not None:
+        faults = list(_missing_prefectures(table, rules.complete))
+    raise_faults(table, faults)
+    return table
+
+
+def check_codes(table: pd.DataFrame, column: str, known: Iterable[str], where: str) -> None:
+    """Hold the codes of a column (lists joined by ``;`` allowed) against those another table has.
+
+    Raises
+    ------
+    sources.DataFault
+        If a code is unknown; names `where` as the place that lists the known ones.
+    """
+    known = set(known)
+    faults = []
+    for line, text in table[column].items():
+        unknown = [code for code in text.split(";") if code and code not in known]
+        if unknown:
+            reason = f"unknown code: correct it, or add it to {where}"
+            faults.append(Fault(line, column, unknown[0], reason))
+    raise_faults(table, faults)
+
+
+def raise_faults(table: pd.DataFrame, faults: Iterable[Fault]) -> None:
+    """Raise the first of `faults`, if any, with the number of the others."""
+    ordered = sorted(set(faults))
+    if not ordered:
+        return
+    first, others = ordered[0], len(ordered) - 1
+    more = f" ({others} more fault{'s' if others > 1 else ''} in this file)" if others else ""
+    raise sources.DataFault(
+        f"{table.attrs['file']}:{first.line}: column {first.column}: found {first.value!r}: "
+        f"{first.reason}{more}"
+    )
+
+
+def _check_header(table: pd.DataFrame, rules: Rules) -> list[str]:
+    """Compare the columns with the rules; return the year columns of a wide table."""
+    expected, found = list(rules.columns), list(table.columns)
+    years = found[len(expected) :] if rules.fiscal_years else []
+    file = table.attrs["file"]
+    if found[: len(expected)] != expected or (not rules.fiscal_years and found != expected):
+        missing = [column for column in expected if column not in found]
+        surplus = [
+            column
+            for column in found
+            if column not in expected and not (rules.fiscal_years and _YEAR.fullmatch(column))
+        ]
+        raise sources.DataFault(
+            f"{file}:1: columns: missing {missing or 'none'}, not expected {surplus or 'none'}: "
+            f"the header must be {','.join(expected)}{',<years>' if rules.fiscal_years else ''}"
+        )
+    if rules.fiscal_years:
+        is_year = all(_YEAR.fullmatch(year) for year in years)
+        if not years or not is_year or np.any(np.diff([int(year) for year in years]) != 1):
+            raise sources.DataFault(
+                f"{file}:1: columns: found {','.join(years)!r} after {expected[-1]}: "
+                "fiscal years must follow one another without a gap"
+            )
+    return years
+
+
+def _column_faults(table: pd.DataFrame, kinds: dict[str, Kind]) -> Iterable[Fault]:
+    schema = pa.DataFrameSchema(
+        {
+            column: pa.Column(str, kind.check(), nullable=False)
+            for column, kind in kinds.items()
+            if kind is not FREE
+        }
+    )
+    try:
+        schema.validate(table, lazy=True)
+    except pa.errors.SchemaErrors as error:
+        for case in error.failure_cases.itertuples():
+            yield Fault(int(case.index), str(case.column), str(case.failure_case), str(case.check))
+
+
+def _key_faults(table: pd.DataFrame, key: tuple[str, ...]) -> Iterable[Fault]:
+    columns = list(key)
+    first_line = table.groupby(columns, sort=False)[columns[0]].transform(lambda s: s.index[0])
+    for line, row in table[table.duplicated(columns)].iterrows():
+        reason = f"same {', '.join(key)} as line {first_line[line]}: remove one of the two rows"
+        yield Fault(int(line), "+".join(key), ", ".join(row[columns]), reason)
+
+
+def _missing_prefectures(table: pd.DataFrame, within: tuple[str, ...]) -> Iterable[Fault]:
+    groups = table.groupby(list(within), sort=False) if within else [((), table)]
+    for group, rows in groups:
+        missing = sorted(set(PREFECTURE_CODES) - set(rows["pref_code"]))
+        if missing:
+            label = ", ".join(group if isinstance(group, tuple) else (group,))
+            reason = f"prefectures missing{f' in {label}' if label else ''}: add their rows"
+            yield Fault(int(rows.index[0]), "pref_code", ";".join(missing), reason)

@@ -1,0 +1,210 @@
+"""The finer evidence of rung 2: every external file read, harmonised, held against the others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import pandas as pd
+
+from clusterpolicy import (
+    bounds,
+    census,
+    cleaning,
+    downloads,
+    marks,
+    municipalities,
+    rules,
+    sources,
+    workbooks,
+)
+
+BOUNDED = ("employees", "shipments_million_yen")
+# Share of municipalities and years that may differ from the Cabinet Office's panel by over 1 %.
+MOST_DIFFERENT = 0.001
+LARGEST_GAP = 0.01
+
+
+@dataclass(frozen=True)
+class FinerStudy:
+    """Tables of rung 2; each attribute is a DataFrame.
+
+    Attributes
+    ----------
+    municipal_totals : one row per year and municipality of 2015
+        Every measure of ``census.MEASURE_NAMES`` with its status, all industries.
+    municipal_groups : one row per year, municipality of 2015 and industry group
+        The same by industry. Towns have no lines: their industries were not published.
+    units : one row per municipality of 2015
+        ``is_constant``: its industries are told in every year and for all of it.
+    hidden_cells : one row per measure, year, municipality of the time and industry group
+        ``low`` and ``high`` of each hidden cell, and the ``establishments`` in it.
+    prefecture_groups : one row per measure, year, prefecture and industry group
+        ``known``, ``low``, ``high``, ``hidden_cells`` and ``untold`` (``bounds.add_up_bounds``).
+    municipal_shipments : one row per municipality of 2015 and year, 1971-2012
+        The Cabinet Office's panel.
+    shipment_check : one row per municipality of 2015 and year, 2001-12
+        Ours beside the Cabinet Office's (``municipalities.compare_shipments``).
+    prefecture_census : one row per prefecture and survey year
+    social_statistics : one row per indicator, prefecture and year
+    changes : one row per change of a value
+        ``where``, ``rule``, ``rows``, ``before``, ``after``.
+    """
+
+    municipal_totals: pd.DataFrame
+    municipal_groups: pd.DataFrame
+    units: pd.DataFrame
+    hidden_cells: pd.DataFrame
+    prefecture_groups: pd.DataFrame
+    municipal_shipments: pd.DataFrame
+    shipment_check: pd.DataFrame
+    prefecture_census: pd.DataFrame
+    social_statistics: pd.DataFrame
+    changes: pd.DataFrame
+
+    def items(self) -> list[tuple[str, pd.DataFrame]]:
+        """Return name and table of every table."""
+        return [(each.name, getattr(self, each.name)) for each in fields(self)]
+
+
+def clean(
+    raw: Mapping[str, pd.DataFrame], registry: pd.DataFrame, folder: Path | None = None
+) -> FinerStudy:
+    """Read, harmonise and check every external file.
+
+    Parameters
+    ----------
+    raw : mapping of str to DataFrame
+        Checked raw tables (``panel.read_raw``); of them ``prefectures``, ``industry_codes``,
+        ``industry_groups``, ``account_industries`` and ``cell_product_...`` are used.
+    registry : DataFrame
+        From ``downloads.read_registry``.
+    folder : Path, optional
+        Folder of the external files; ``data/external`` if not given.
+
+    Raises
+    ------
+    sources.InputMissing
+        If a file is missing, unreadable, or not the one that was registered.
+    sources.DataFault
+        If a file breaks a rule or contradicts another.
+    """
+    log = marks.Log()
+    prefectures = raw["prefectures"]
+    check_accounts(raw, registry, folder)
+    paths = downloads.checked_paths(registry, "municipal census", folder)
+    lines = census.read_all(paths, raw["industry_codes"], prefectures, log)
+    converter = municipalities.read_converter(_one(registry, "municipality converter", folder))
+    panel = municipalities.read_shipments(_one(registry, "municipal shipments", folder))
+    once = municipalities.without_parents(lines)
+    totals = municipalities.convert(
+        once[once["jsic2_code"] == municipalities.ALL_INDUSTRIES],
+        converter,
+        census.MEASURE_NAMES,
+        log=log,
+    )
+    check = municipalities.compare_shipments(totals, panel)
+    require_agreement(check)
+    counted = lines[lines["level"] != "parent"]
+    groups = census.group_industries(counted, raw["industry_groups"], detail=True)
+    hidden, by_prefecture = _bound(groups, log)
+    industries = municipalities.without_parents(groups)
+    return FinerStudy(
+        municipal_totals=totals,
+        municipal_groups=municipalities.convert(
+            industries[industries["industry_group"] != "all"],
+            converter,
+            census.MEASURE_NAMES,
+            ["industry_group"],
+        ),
+        units=municipalities.find_constant_units(once, converter),
+        hidden_cells=hidden,
+        prefecture_groups=by_prefecture,
+        municipal_shipments=panel,
+        shipment_check=check,
+        prefecture_census=workbooks.read_prefecture_census(
+            _one(registry, "prefecture census", folder), prefectures
+        ),
+        social_statistics=workbooks.read_social_statistics(
+            _one(registry, "shipments per employee", folder), prefectures
+        ),
+        changes=log.table(),
+    )
+
+
+def _one(registry: pd.DataFrame, used_for: str, folder: Path | None) -> Path:
+    (path,) = downloads.checked_paths(registry, used_for, folder).values()
+    return path
+
+
+def _bound(groups: pd.DataFrame, log: marks.Log) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Bound each hidden cell of a group, and what each prefecture makes in each group."""
+    hidden, sums = [], []
+    for measure in BOUNDED:
+        found = bounds.bound_census(groups, measure, "industry_group", "all", log)
+        hidden.append(found.assign(measure=measure))
+        added = bounds.add_up_bounds(groups, found, measure, "industry_group", "all")
+        sums.append(added.assign(measure=measure))
+    return pd.concat(hidden, ignore_index=True), pd.concat(sums, ignore_index=True)
+
+
+def require_agreement(check: pd.DataFrame) -> None:
+    """Refuse a conversion that the Cabinet Office's own one contradicts.
+
+    Parameters
+    ----------
+    check : DataFrame
+        From ``municipalities.compare_shipments``.
+
+    Raises
+    ------
+    sources.DataFault
+        If more than one municipality and year in a thousand differ by more than 1 %, or if there
+        is nothing to compare.
+    """
+    where = "municipal census and municipal shipments"
+    gap = check["gap"].dropna().abs()
+    if gap.empty:
+        raise sources.DataFault(f"{where}: found no municipality in both: look at the converter")
+    different = int((gap > LARGEST_GAP).sum())
+    if different > MOST_DIFFERENT * len(gap):
+        worst = check.loc[gap.idxmax()]
+        raise sources.DataFault(
+            f"{where}: {different} of {len(gap)} municipalities and years differ by more than 1 %, "
+            f"most of all {worst['muni_code_2015']} in {worst['year']}: {worst['census']:.0f} "
+            f"against {worst['panel']:.0f} million yen: look at the municipality converter"
+        )
+
+
+def check_accounts(
+    raw: Mapping[str, pd.DataFrame], registry: pd.DataFrame, folder: Path | None = None
+) -> None:
+    """Hold the accounts in the published workbooks against the tables of the repository.
+
+    Raises
+    ------
+    sources.DataFault
+        If a cell differs in figure or status, or stands on one side only.
+    sources.InputMissing
+        If a workbook is missing, unreadable, or not the one that was registered.
+    """
+    keys = ["base", "pref_code", "industry", "fy"]
+    value = "product_million_yen"
+    for base in rules.BASES:
+        path = _one(registry, f"accounts {base}", folder)
+        read = workbooks.read_accounts(path, base, raw["account_industries"], raw["prefectures"])
+        read = read[~read["industry"].isin(workbooks.TOTALS.values())]
+        carried = cleaning.clean_cell_product(raw[f"cell_product_{base}"], base)
+        both = carried.merge(read, on=keys, how="outer", validate="one_to_one", indicator=True)
+        same_figure = both[f"{value}_x"].fillna(0.0) == both[f"{value}_y"].fillna(0.0)
+        same_status = both["status_x"].astype(str) == both["status_y"].astype(str)
+        wrong = both[(both["_merge"] != "both") | ~same_figure | ~same_status]
+        if not wrong.empty:
+            row = wrong.iloc[0]
+            raise sources.DataFault(
+                f"data/raw/cell_product_{base}.csv: prefecture {row['pref_code']}, "
+                f"{row['industry']}, fiscal year {row['fy']}: found {row[f'{value}_x']} "
+                f"({row['status_x']}), published {row[f'{value}_y']} ({row['status_y']}) "
+                f"({len(wrong)} such cells): correct the table, or look at {path.name}"
+            )

@@ -1,0 +1,466 @@
+"""Check parameters, run the notebooks that need it, publish their pages: the conductor.
+
+Nothing heavy is imported here: a wrong parameter is refused, and a study in which nothing has
+changed is left alone, before pandas or Jupyter would have started.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import posixpath
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from functools import partial
+
+from clusterpolicy import freshness, parameters, publishing, workers
+from clusterpolicy.freshness import Contents, InputFault, Source
+from clusterpolicy.kernels import NotebookFault
+from clusterpolicy.parameters import PARAMETERS, UsageFault, Value
+from clusterpolicy.progress import Screen
+from clusterpolicy.publishing import CannotWrite, Workspace
+
+CELL_SECONDS = 600.0
+RUN_SECONDS = 1800.0
+
+
+@dataclass(frozen=True)
+class ReportSpec:
+    """One report: a notebook, the values it is run with, and the page that comes of it.
+
+    Attributes
+    ----------
+    name : str
+        The page is ``reports/<name>.html``.
+    notebook : str
+        File name in ``notebooks/``.
+    title : str
+        Title of the page.
+    takes : tuple of str
+        Parameters that may be chosen for this report.
+    fixed : tuple of (str, int or str)
+        Parameters that make this report what it is.
+    needs : tuple of str
+        Reports whose notebooks write what this one reads.
+    inputs : tuple of str
+        Patterns below the root that must match a file when the run starts. What a rebuild depends
+        on is not this list but the files that the notebook was seen to open.
+    """
+
+    name: str
+    notebook: str
+    title: str
+    takes: tuple[str, ...] = ()
+    fixed: tuple[tuple[str, Value], ...] = ()
+    needs: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
+
+
+_TERM_TITLES = ("Term 1: launch", "Term 2: development", "Term 3: autonomy")
+REPORTS = {
+    spec.name: spec
+    for spec in (
+        ReportSpec(
+            "data-quality",
+            "1-clean-clusters.ipynb",
+            "The data",
+            takes=("indicator",),
+            inputs=("data/raw/*.csv",),
+        ),
+        *(
+            ReportSpec(
+                f"term-{term}",
+                "2-evaluate-term.ipynb",
+                title,
+                takes=("clock", "fields_map"),
+                fixed=(("term", term),),
+                needs=("data-quality",),
+                inputs=("data/clean/*.parquet",),
+            )
+            for term, title in enumerate(_TERM_TITLES, start=1)
+        ),
+        ReportSpec(
+            "index",
+            "4-compare-terms.ipynb",
+            "Three terms compared",
+            takes=("clock", "fields_map"),
+            needs=("data-quality", "term-1", "term-2", "term-3"),
+            inputs=("data/clean/*.parquet", "data/results/*.csv"),
+        ),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a build is carried out; none of it changes a page.
+
+    Attributes
+    ----------
+    force : bool
+        Make every page again.
+    jobs : int
+        Reports at a time.
+    cell_seconds, run_seconds : float
+        Limits for one cell and for one report.
+    patience : float
+        Seconds to wait for another build to finish.
+    fork : bool
+        Fork kernels from a process that has the libraries in memory.
+    pages : str
+        Module that makes the pages.
+    """
+
+    force: bool = False
+    jobs: int = field(default_factory=lambda: _cores())
+    cell_seconds: float = CELL_SECONDS
+    run_seconds: float = RUN_SECONDS
+    patience: float = publishing.LOCK_PATIENCE_SECONDS
+    fork: bool = workers.CAN_FORK
+    pages: str = "clusterpolicy.report"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What happened to one report: ``built``, ``unchanged``, ``failed`` or ``skipped``."""
+
+    name: str
+    state: str
+    seconds: float = 0.0
+    code: int = 0
+
+
+def values_for(spec: ReportSpec, chosen: Mapping[str, Value]) -> dict[str, Value]:
+    """Return the parameters of a report: what was chosen, else the default, and the fixed ones."""
+    values = {name: chosen.get(name, PARAMETERS[name].default) for name in spec.takes}
+    return parameters.check({**values, **dict(spec.fixed)})
+
+
+def select(names: Sequence[str], term: int | None = None) -> list[ReportSpec]:
+    """Return the named reports and those they need, in the order of `REPORTS`.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Names of reports; all of them if empty and no `term` is given.
+    term : int, optional
+        Take the report of this term.
+
+    Raises
+    ------
+    UsageFault
+        If a name is unknown, or both `names` and `term` are given.
+    """
+    for name in names:
+        if name not in REPORTS:
+            known = ", ".join(REPORTS)
+            raise UsageFault(f"report {parameters.shown(name)}: unknown: use {known}")
+    if term is not None and names:
+        raise UsageFault("term: given together with names of reports: use one or the other")
+    wanted = set(names) or ({f"term-{term}"} if term is not None else set(REPORTS))
+    for spec in reversed(REPORTS.values()):
+        if spec.name in wanted:
+            wanted.update(spec.needs)
+    return [spec for spec in REPORTS.values() if spec.name in wanted]
+
+
+def check_taken(specs: Sequence[ReportSpec], chosen: Mapping[str, Value]) -> None:
+    """Refuse a parameter that none of the reports takes.
+
+    Raises
+    ------
+    UsageFault
+        Naming the parameters that they do take.
+    """
+    taken = {name for spec in specs for name in spec.takes}
+    for name in chosen:
+        if name not in taken:
+            names = ", ".join(spec.name for spec in specs)
+            raise UsageFault(
+                f"{name}: not a parameter of {names}: they take {', '.join(sorted(taken))}"
+            )
+
+
+def build(
+    workspace: Workspace,
+    specs: Sequence[ReportSpec],
+    chosen: Mapping[str, Value],
+    settings: Settings,
+    screen: Screen,
+) -> list[Result]:
+    """Make the pages that are not as they should be, those they need first.
+
+    Parameters
+    ----------
+    workspace : Workspace
+    specs : sequence of ReportSpec
+        As `select` returns them.
+    chosen : mapping
+        Checked parameters; a report uses those that it takes.
+    settings : Settings
+    screen : Screen
+        Told of every step.
+
+    Returns
+    -------
+    list of Result
+        One per report, in the order in which they ended.
+
+    Raises
+    ------
+    UsageFault
+        If a notebook does not define a parameter that it is to be run with; nothing has started.
+    CannotWrite
+        If another build is running or the folders cannot be written to; nothing has started.
+    """
+    unchanged = [Result(spec.name, "unchanged") for spec in specs]
+    if Plan(workspace, specs, chosen, settings).is_done():
+        return unchanged
+    with publishing.lock(workspace, settings.patience):
+        plan = Plan(workspace, specs, chosen, settings)  # again: another build may have ended
+        if plan.is_done():
+            return unchanged
+        publishing.check_writable(workspace)
+        log = workspace.build / "logs" / "processes.log"
+        log.parent.mkdir(exist_ok=True)
+        log.unlink(missing_ok=True)
+        warm = plan.libraries() if settings.fork else None
+        with workers.Workers(workspace.root, log, warm) as crew:
+            executor = ThreadPoolExecutor(max_workers=settings.jobs)
+            try:
+                return plan.carry_out(executor, crew.run, screen)
+            finally:
+                crew.stop()  # before the threads are waited for: they wait for these processes
+                executor.shutdown(cancel_futures=True)
+
+
+class Plan:
+    """Which reports are to be made, which wait for others, and what became of each."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        specs: Sequence[ReportSpec],
+        chosen: Mapping[str, Value],
+        settings: Settings,
+    ) -> None:
+        self.workspace = workspace
+        self.settings = settings
+        self.waiting = list(specs)
+        self.values = {spec.name: values_for(spec, chosen) for spec in specs}
+        self.manifest = publishing.read_manifest(workspace)
+        self.results: dict[str, Result] = {}
+        self.sources: dict[str, Source | InputFault] = {}
+        self.wanted: dict[str, Mapping] = {}
+        self.code: dict[str, Mapping[str, str]] = {}
+        for spec in specs:
+            try:
+                source = freshness.read_source(workspace, spec.notebook, self.values[spec.name])
+                self.sources[spec.name] = source
+                self.wanted[spec.name] = self._wanted(spec, source)
+            except InputFault as fault:
+                self.sources[spec.name] = fault
+
+    def is_done(self) -> bool:
+        """Return whether every page is as it should be, without changing anything."""
+        contents = Contents(self.workspace)
+        return all(
+            isinstance(self.sources[spec.name], Source) and self.reason(spec, contents) is None
+            for spec in self.waiting
+        )
+
+    def reason(self, spec: ReportSpec, contents: Contents) -> str | None:
+        """Say why the page of `spec` has to be made, None if it can stay."""
+        if self.settings.force:
+            return "forced"
+        entry = self.manifest.get(spec.name)
+        return freshness.why_stale(entry, contents, spec.name, self.wanted[spec.name])
+
+    def _wanted(self, spec: ReportSpec, source: Source) -> dict:
+        """Return what the page is to be made from, as far as that is known beforehand."""
+        heading = json.dumps([spec.title, _siblings(spec), self.settings.pages])
+        return {
+            "parameters": self.values[spec.name],
+            "notebook": source.hash,
+            "heading": hashlib.sha256(heading.encode()).hexdigest(),
+        }
+
+    def job(self, spec: ReportSpec) -> dict:
+        """Return the order for the process that makes the page: plain values only."""
+        source = self.sources[spec.name]
+        return {
+            "name": spec.name,
+            "title": spec.title,
+            "notebook": str(source.path),
+            "where": source.where,
+            "notebook_hash": source.hash,
+            "parameters": self.values[spec.name],
+            "siblings": _siblings(spec),
+            "pages": self.settings.pages,
+            "root": str(self.workspace.root),
+            "cell_seconds": self.settings.cell_seconds,
+        }
+
+    def carry_out(self, executor: Executor, run: Callable, screen: Screen) -> list[Result]:
+        """Hand out reports as soon as what they need is there; publish each one that comes back.
+
+        Parameters
+        ----------
+        executor : concurrent.futures.Executor
+        run : callable
+            ``run(job, limit, report_cell)`` returning a `workers.Outcome`.
+        screen : Screen
+        """
+        running: dict[Future, ReportSpec] = {}
+        ready = self._ready(screen)
+        while ready or running:
+            while ready and len(running) < self.settings.jobs:
+                spec, reason = ready.pop(0)
+                self.waiting.remove(spec)
+                # Now: a module edited during the run may or may not have been used.
+                self.code[spec.name] = self._code(spec).modules
+                screen.start(spec.name, reason)
+                at_cell = partial(screen.cell, spec.name)
+                limit = self.settings.run_seconds
+                running[executor.submit(run, self.job(spec), limit, at_cell)] = spec
+            screen.tick(len(self.results), len(self.sources))
+            # Never without a limit: a signal is only noticed when the wait comes back.
+            wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
+            done = [future for future in running if future.done()]
+            for future in done:
+                self._finish(running.pop(future), future.result(), screen)
+            ready = self._ready(screen) if done else ready
+        self._name_late_changes(screen)
+        return list(self.results.values())
+
+    def _name_late_changes(self, screen: Screen) -> None:
+        """Say so if an input was edited while its report was being made."""
+        contents = Contents(self.workspace)
+        for name, result in self.results.items():
+            if result.state == "built":
+                reason = freshness.why_stale(self.manifest[name], contents, name, self.wanted[name])
+                if reason is not None:
+                    screen.note(f"{name}: {reason} while it was made: run again")
+
+    def _code(self, spec: ReportSpec) -> freshness.Code:
+        return freshness.code_used(self.sources[spec.name].cells, self.workspace.package)
+
+    def libraries(self) -> frozenset[str]:
+        """Return the top-level names of all that the notebooks and their pages import."""
+        readable = [each for each in self.waiting if isinstance(self.sources[each.name], Source)]
+        return frozenset().union(*(self._code(spec).libraries for spec in readable))
+
+    def _ready(self, screen: Screen) -> list[tuple[ReportSpec, str]]:
+        """Return the reports to start now and why; settle those that need not or cannot start."""
+        contents = Contents(self.workspace)
+        ready = []
+        for spec in list(self.waiting):
+            needed = [self.results.get(name) for name in spec.needs if name in self.values]
+            if any(result is None for result in needed):
+                continue
+            try:
+                if any(result.state in ("failed", "skipped") for result in needed):
+                    self._settle(spec, Result(spec.name, "skipped"))
+                elif (reason := self._reason_to_start(spec, contents)) is None:
+                    self._settle(spec, Result(spec.name, "unchanged"))
+                else:
+                    ready.append((spec, reason))
+            except InputFault as fault:
+                screen.fault(str(fault))
+                self._settle(spec, Result(spec.name, "failed", code=4))
+        return ready
+
+    def _reason_to_start(self, spec: ReportSpec, contents: Contents) -> str | None:
+        """Return why a report starts now; refuse if the notebook or a declared input is missing."""
+        if isinstance(self.sources[spec.name], InputFault):
+            raise self.sources[spec.name]
+        reason = self.reason(spec, contents)
+        for pattern in spec.inputs if reason else ():
+            if next(self.workspace.root.glob(pattern), None) is None:
+                remedy = f"restore it with `git checkout -- {pattern.rpartition('/')[0]}`"
+                if spec.needs:
+                    remedy = f"run again with --force {spec.needs[0]}"
+                raise InputFault(f"{pattern}: no such file for report {spec.name}: {remedy}")
+        return reason
+
+    def _settle(self, spec: ReportSpec, result: Result) -> None:
+        self.results[spec.name] = result
+        if spec in self.waiting:
+            self.waiting.remove(spec)
+
+    def _finish(self, spec: ReportSpec, outcome: workers.Outcome, screen: Screen) -> None:
+        """Publish what came back, or say what went wrong."""
+        code = 0
+        try:
+            self._keep(spec, outcome)
+            if outcome.fault is None:
+                self._publish(spec, outcome)
+            else:
+                code, line, detail = outcome.fault
+                screen.fault(line, detail)
+        except NotebookFault as fault:
+            code = fault.code
+            screen.fault(str(fault))
+        except CannotWrite as refusal:
+            code = 6
+            screen.fault(str(refusal))
+        state = "failed" if code else "built"
+        screen.end(spec.name, state, outcome.seconds)
+        self._settle(spec, Result(spec.name, state, outcome.seconds, code))
+
+    def _publish(self, spec: ReportSpec, outcome: workers.Outcome) -> None:
+        self._check_own_files(spec, outcome.used["written"])
+        contents = Contents(self.workspace)
+        made_from = {
+            **self.wanted[spec.name],
+            "environment": freshness.environment_hash(contents),
+            "code": self.code[spec.name],
+            **outcome.used,
+        }
+        publishing.publish(self.workspace, spec.name, outcome.page, made_from, self.manifest)
+
+    def _check_own_files(self, spec: ReportSpec, written: Iterable[str]) -> None:
+        """Refuse a report that writes a file of another one: neither would ever be up to date."""
+        for name, result in self.results.items():
+            if result.state in ("built", "unchanged"):
+                for path in self.manifest[name]["written"]:
+                    if path in written:
+                        raise NotebookFault(
+                            5,
+                            f"{path}: written by {spec.name} and by {name}: "
+                            "let each report write files of its own",
+                        )
+
+    def _keep(self, spec: ReportSpec, outcome: workers.Outcome) -> None:
+        """Keep the executed notebook and the log for the analyst."""
+        folder = self.workspace.build / "notebooks"
+        failed = folder / f"{spec.name}.failed.ipynb"
+        if outcome.notebook:
+            kept = failed if outcome.fault else folder / f"{spec.name}.ipynb"
+            publishing.replace_file(self.workspace, kept, outcome.notebook)
+        if not outcome.fault:
+            failed.unlink(missing_ok=True)
+        lines = [*(outcome.fault or ())[1:], outcome.log]
+        log = self.workspace.build / "logs" / f"{spec.name}.log"
+        publishing.replace_file(self.workspace, log, "\n".join(filter(None, lines)).encode())
+
+
+def _cores() -> int:
+    """Return the number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _siblings(spec: ReportSpec) -> list[list[str]]:
+    """Return file and title of every page, as links from the page of `spec`.
+
+    In the order of reading: what stands on most of the others comes first.
+    """
+    here = posixpath.dirname(spec.name) or "."
+    return [
+        [posixpath.relpath(f"{other.name}.html", here), other.title]
+        for other in sorted(REPORTS.values(), key=lambda other: -len(other.needs))
+    ]

@@ -1,0 +1,428 @@
+"""Every table of the reports, from tidy data frames to `Table`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pandas as pd
+
+from clusterpolicy.printing import Column, Table, csv_text, to_html
+from clusterpolicy.wording import figure_in_words, format_number, format_years, is_missing
+
+__all__ = [
+    "Column",
+    "Table",
+    "check_numbers_table",
+    "counts_table",
+    "csv_text",
+    "estimates_table",
+    "evaluations_table",
+    "events_table",
+    "fitness_table",
+    "gaps_table",
+    "glossary_table",
+    "ledger_table",
+    "phrases_table",
+    "plain_table",
+    "projects_table",
+    "sources_table",
+    "to_html",
+    "totals_table",
+]
+
+NO_TABLE = (("…", "no public table"),)
+NOT_ESTIMABLE = (("n.e.", "not estimable, with the reason in the data file"),)
+
+
+def plain_table(
+    data: pd.DataFrame,
+    labels: dict[str, str],
+    unit: str,
+    source: str,
+    years: str = "",
+    units: dict[str, str] | None = None,
+    kinds: dict[str, str] | None = None,
+    decimals: dict[str, int] | None = None,
+    symbols: tuple[tuple[str, str], ...] = (),
+    stub: int = 1,
+) -> Table:
+    """Make a table of the named columns; kinds are read from the data where not given.
+
+    Parameters
+    ----------
+    data : DataFrame
+        One row per printed row.
+    labels : dict of str to str
+        Column of the data to the words of its header, in the order of printing.
+    unit, source, years : str
+        Lines under the caption and under the table.
+    units, kinds, decimals : dict, optional
+        By column: unit under the header, `Column.kind`, decimals (0 for whole numbers, else 1).
+    symbols : tuple of (symbol, meaning)
+        Key of the symbols in the cells.
+    stub : int
+        Leading columns that name the row.
+
+    Returns
+    -------
+    Table
+    """
+    units, kinds, decimals = units or {}, kinds or {}, decimals or {}
+    columns = []
+    for name, label in labels.items():
+        values = data[name] if name in data.columns else pd.Series(dtype=object)
+        kind = kinds.get(name) or ("number" if _is_quantity(values) else "text")
+        places = decimals.get(name, 0 if _is_whole(values) else 1)
+        columns.append(Column(name, label, units.get(name, ""), kind, places))
+    return Table(data, tuple(columns), unit, years, source, symbols, stub)
+
+
+def _is_quantity(values: pd.Series) -> bool:
+    return pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
+
+
+def _is_whole(values: pd.Series) -> bool:
+    return _is_quantity(values) and bool((values.dropna() % 1 == 0).all())
+
+
+def counts_table(data: pd.DataFrame, label: str, source: str, unit: str = "number") -> Table:
+    """Make a table of counts: the first column names the row, every other one is a count.
+
+    Parameters
+    ----------
+    data : DataFrame
+        Rows to print; column names, with blanks for underscores, become the headers.
+    label : str
+        Header of the first column.
+    source, unit : str
+        Lines of the table.
+    """
+    first, *rest = data.columns
+    labels = {first: label} | {name: str(name).replace("_", " ") for name in rest}
+    return plain_table(data, labels, unit, source, kinds=dict.fromkeys(rest, "number"))
+
+
+def estimates_table(
+    estimates: pd.DataFrame, source: str, by: Iterable[str] = ("outcome_label", "sample")
+) -> Table:
+    """Print estimate records: estimate, interval, p, what would have been seen, and on what.
+
+    Parameters
+    ----------
+    estimates : DataFrame
+        Rows of ``data/results`` of one unit; the estimates of single years are left to charts.
+    source : str
+        Names of the sources.
+    by : iterable of str
+        Columns that name a row, e.g. ``("outcome_label", "sample")``.
+
+    Raises
+    ------
+    ValueError
+        If the records differ in unit or level: they cannot stand in one column.
+    """
+    unit, level = _only(estimates, "unit"), _only(estimates, "level")
+    percent = format_number(100 * level)
+    names = {
+        "outcome_label": "Outcome",
+        "term": "Term",
+        "sample": "Sample",
+        "design": "Design",
+        "fields_map": "Fields map",
+        "clock": "Clock",
+        "base": "Base",
+        "role": "Role",
+        "method": "Inference",
+    }
+    stub = tuple(
+        Column(name, names.get(name, name.replace("_", " ")), kind=_stub_kind(name)) for name in by
+    )
+    columns = (
+        *stub,
+        Column("estimate", "Estimate", kind="signed", decimals=1, missing="n.e."),
+        Column("low", f"{percent} % interval, from", kind="signed", decimals=1, missing="n.e."),
+        Column("high", f"{percent} % interval, to", kind="signed", decimals=1, missing="n.e."),
+        Column("p_value", "p", kind="p", decimals=3, missing="n.e."),
+        Column("mde", "Smallest effect that would be seen", kind="number", decimals=1),
+        Column("n_targeted", "Targeted cells", kind="number"),
+        Column("n_cells", "All cells", kind="number"),
+        Column("n_blocks", "Blocks", kind="number"),
+        Column("grade", "Grade", kind="grade"),
+    )
+    years = " against ".join(
+        str(part) for part in (_span(estimates, "term_years"), _span(estimates, "baseline_years"))
+    )
+    return Table(estimates, columns, unit, years, source, NOT_ESTIMABLE, len(stub))
+
+
+def _stub_kind(name: str) -> str:
+    return "code" if name in ("term", "base") else "text"
+
+
+def _only(data: pd.DataFrame, name: str) -> Any:
+    values = data[name].dropna().unique()
+    if len(values) != 1:
+        raise ValueError(
+            f"Table: {name} is {list(values)}; one table holds estimates of one {name}. "
+            f"Select the records by {name} first."
+        )
+    return values[0]
+
+
+def _span(data: pd.DataFrame, name: str) -> str:
+    values = [str(value) for value in data[name].dropna().unique()]
+    return values[0] if len(values) == 1 else " or ".join(values)
+
+
+def check_numbers_table(estimates: pd.DataFrame, source: str = "data/results") -> Table:
+    """List every estimate with what is needed to check it: id, inference, draws, inputs."""
+    columns = (
+        Column("result_id", "Result", kind="code"),
+        Column("outcome_label", "Outcome"),
+        Column("sample", "Sample"),
+        Column("estimate", "Estimate", kind="signed", decimals=2, missing="n.e."),
+        Column("low", "From", kind="signed", decimals=2, missing="n.e."),
+        Column("high", "To", kind="signed", decimals=2, missing="n.e."),
+        Column("unit", "Unit"),
+        Column("p_value", "p", kind="p", decimals=3),
+        Column("smallest_p", "Smallest p possible", kind="number", decimals=4),
+        Column("method", "Inference"),
+        Column("draws", "Draws", kind="number"),
+        Column("n_observations", "Observations", kind="number"),
+        Column("status", "Status"),
+        Column("input_hash", "Inputs", kind="code"),
+    )
+    short = estimates.assign(input_hash=estimates["input_hash"].astype(str).str[:12])
+    return Table(short, columns, "as stated in each row", "", source, NOT_ESTIMABLE)
+
+
+def phrases_table(
+    phrases: pd.DataFrame,
+    estimates: pd.DataFrame | None = None,
+    source: str = "the ministry's page and this study",
+) -> Table:
+    """Print the phrase matrix: what the policy said, what is found, how sure one can be.
+
+    Parameters
+    ----------
+    phrases : DataFrame
+        Columns phrase, question, indicator, figure, verdict, grade, change_mind; a row without a
+        figure in words names its estimates in ``result_ids``.
+    estimates : DataFrame, optional
+        Records those names are looked up in.
+    source : str
+        Where phrases and figures come from.
+
+    Returns
+    -------
+    Table
+    """
+    columns = (
+        Column("phrase", "The policy said"),
+        Column("question", "Question"),
+        Column("indicator", "Indicator"),
+        Column("figure", "Figure", missing="no public figure"),
+        Column("verdict", "Verdict", kind="verdict"),
+        Column("grade", "Grade", kind="grade"),
+        Column("change_mind", "What would change our mind"),
+    )
+    figures = [
+        f"{figure_in_words(row, estimates)} {row.get('part') or ''}".strip()
+        for row in phrases.to_dict("records")
+    ]
+    return Table(phrases.assign(figure=figures), columns, "", "", source)
+
+
+def projects_table(
+    projects: pd.DataFrame, source: str, prefectures: pd.DataFrame | None = None
+) -> Table:
+    """Print the register of projects, in both scripts.
+
+    Parameters
+    ----------
+    projects : DataFrame
+        Table ``projects``.
+    source : str
+        Names of the sources.
+    prefectures : DataFrame, optional
+        Table ``prefectures``, to print names instead of codes.
+    """
+    columns = (
+        Column("name_en", "Project"),
+        Column("name_ja", "Name in Japanese"),
+        Column("term", "Term", kind="code"),
+        Column("bureau", "Bureau"),
+        Column("first_fy", "First fiscal year", kind="code"),
+        Column("funded_last_fy", "Last funded", kind="code"),
+        Column("fields", "Fields"),
+        Column("prefectures", "Prefectures"),
+        Column("promotion_body", "Promotion body"),
+        Column("confidence", "Confidence"),
+    )
+    names = {} if prefectures is None else dict(prefectures[["pref_code", "name_en"]].to_numpy())
+    readable = projects.assign(
+        fields=_listed(projects["fields"], {}),
+        prefectures=_listed(projects["prefectures"], names),
+    )
+    return Table(readable, columns, "", "", source)
+
+
+def _listed(values: pd.Series, names: dict[str, str]) -> list[str]:
+    """Write lists joined by semicolons with commas, codes as names where they are known."""
+    return [
+        "" if is_missing(value) else ", ".join(names.get(one, one) for one in value.split(";"))
+        for value in values
+    ]
+
+
+def evaluations_table(
+    published: pd.DataFrame, source: str = "the publications named in each row"
+) -> Table:
+    """Print what others found on this policy, beside what this study finds.
+
+    Parameters
+    ----------
+    published : DataFrame
+        Table ``published_evaluations``; with ``ours`` and ``why``, they are printed too.
+    source : str
+        Where the findings were read.
+    """
+    columns = [
+        Column("study", "Study"),
+        Column("programme", "Programme"),
+        Column("design", "Design"),
+        Column("sample", "Sample"),
+        Column("outcome", "Outcome"),
+        Column("finding", "What they found"),
+        Column("ours", "What we find"),
+        Column("why", "Why they differ"),
+        Column("confidence", "Confidence"),
+    ]
+    own = [column for column in columns if column.name in (*published.columns, "study")]
+    study = [
+        f"{row['authors']} ({row['year'] or 'undated'})" for row in published.to_dict("records")
+    ]
+    return Table(published.assign(study=study), tuple(own), "", "", source)
+
+
+def sources_table(sources: pd.DataFrame) -> Table:
+    """Print where every figure comes from, with its address and licence."""
+    columns = (
+        Column("source", "Key", kind="code"),
+        Column("publisher", "Publisher"),
+        Column("title", "Title"),
+        Column("edition", "Edition"),
+        Column("licence", "Licence"),
+        Column("address", "Address", kind="link"),
+    )
+    return Table(sources, columns, "", "", "data/raw/sources.csv")
+
+
+def fitness_table(fitness: pd.DataFrame) -> Table:
+    """Print which question the figures can answer, and why."""
+    labels = {"question": "Question", "fitness": "Fitness", "reason": "Why", "tables": "Tables"}
+    readable = fitness.assign(tables=_listed(fitness["tables"], {}))
+    return plain_table(readable, labels, "", "judgement of this study", symbols=NO_TABLE)
+
+
+def totals_table(totals: pd.DataFrame) -> Table:
+    """Print sums over prefectures beside published totals, to the published digit."""
+    decimals = int(totals["decimals"].max())
+    labels = {
+        "indicator": "Indicator",
+        "year": "Year",
+        "official": "Published total",
+        "ours": "Sum over prefectures",
+        "verdict": "Equal to the printed digit",
+    }
+    return plain_table(
+        totals.assign(verdict=totals["is_equal"].map({True: "yes", False: "NO"})),
+        labels,
+        _only(totals, "unit"),
+        "Census of Manufactures",
+        kinds={"year": "code"},
+        decimals={"official": decimals, "ours": decimals},
+        stub=2,
+    )
+
+
+def gaps_table(sums: pd.DataFrame, prefectures: pd.DataFrame) -> Table:
+    """Print the published gaps between industries and manufacturing."""
+    names = prefectures.set_index("pref_code")["name_en"]
+    gaps = sums[sums["known_gap"] != 0]
+    labels = {
+        "prefecture": "Prefecture",
+        "fy": "Fiscal year",
+        "base": "Base",
+        "sum": "Sum of industries",
+        "manufacturing_million_yen": "Manufacturing, as published",
+        "gap": "Gap",
+    }
+    return plain_table(
+        gaps.assign(prefecture=gaps["pref_code"].map(names)),
+        labels,
+        "million yen, nominal",
+        "Prefectural Accounts (Cabinet Office)",
+        kinds={"fy": "code", "base": "code", "gap": "signed"},
+        stub=2,
+    )
+
+
+def events_table(events: pd.DataFrame, kind: str) -> Table:
+    """Print the events of one kind, when they were and which tables they touch."""
+    rows = events[events["kind"] == kind]
+    labels = {
+        "name_en": "What",
+        "name_ja": "In Japanese",
+        "years": "When",
+        "applies_to": "Tables",
+        "note": "What it does",
+    }
+    years = [
+        format_years(row.first_year, row.last_year, "FY" if row.calendar == "fiscal" else "")
+        for row in rows.itertuples()
+    ]
+    readable = rows.assign(applies_to=_listed(rows["applies_to"], {}), years=years)
+    source = "publications whose keys stand in data/raw/events.csv"
+    return plain_table(readable, labels, "", source, symbols=NO_TABLE)
+
+
+def ledger_table(facts: pd.DataFrame) -> Table:
+    """Print the fact ledger; a figure that was looked for and not found says so."""
+    counts = facts[facts["unit"] != "text"]
+    labels = {
+        "indicator": "What",
+        "term": "Term",
+        "value": "Figure",
+        "unit": "Unit",
+        "period": "As of",
+        "source": "Source",
+        "confidence": "Confidence",
+        "note": "Note",
+    }
+    readable = counts.assign(
+        indicator=counts["indicator"].str.replace("_", " "),
+        value=[_figure(row["value"], row["unit"]) for row in counts.to_dict("records")],
+        source=_listed(counts["source"], {}),
+    )
+    source = "publications whose keys stand in each row; data/raw/sources.csv lists them"
+    unit = "as stated in each row"
+    return plain_table(readable, labels, unit, source, kinds={"term": "code"})
+
+
+def _figure(value: str, unit: str) -> str:
+    """Write a figure of the ledger, which holds words beside numbers, as elsewhere."""
+    if is_missing(value):
+        return "not found"
+    whole, _, decimals = str(value).partition(".")
+    is_number = whole.lstrip("-").isdecimal() and (decimals.isdecimal() or not decimals)
+    if unit == "year" or not is_number:
+        return str(value)
+    return format_number(value, len(decimals))
+
+
+def glossary_table(glossary: pd.DataFrame) -> Table:
+    """Print the words of the study in both scripts."""
+    labels = {"word": "Word", "word_ja": "In Japanese", "meaning": "Meaning"}
+    return plain_table(glossary, labels, "", "this study")

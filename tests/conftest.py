@@ -1,0 +1,87 @@
+"""What every test file may use: the repository's root, and the published files where there are."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+# Set before any test imports matplotlib: a test never opens a window, whatever the machine offers.
+os.environ["MPLBACKEND"] = "agg"
+# Matrices here are small: threads that wait for one another cost six times what they save.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def copy_repository(folder):
+    """Copy the repository as git knows it, files not yet added included; return `folder`."""
+    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    for name in subprocess.check_output(listed, cwd=ROOT).decode().split("\0"):
+        if name and (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def root():
+    """Root of the repository that these tests belong to."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def shared():
+    """Folder of published files that are too large, or not ours, to be carried in the repository.
+
+    The tests that read it compare our tables with the files they were compiled from. It is named by
+    ``CLUSTERPOLICY_SHARED`` or lies beside the repository; where it is missing they are skipped.
+    """
+    named = os.environ.get("CLUSTERPOLICY_SHARED")
+    folder = Path(named) if named else ROOT.parent / "shared"
+    if not folder.is_dir():
+        # Named and not there is a mistake of the caller, not a machine without the files.
+        assert not named, f"CLUSTERPOLICY_SHARED={named}: there is no such folder: correct the path"
+        pytest.skip(f"the published files are not at {folder}: name them in CLUSTERPOLICY_SHARED")
+    return folder
+
+
+# Years that the published totals of prefecture_shipments need, and one of each base of accounts.
+SHORT_YEARS = ("2001", "2008", "2010", "2012")
+
+
+@pytest.fixture(scope="session")
+def short_raw(tmp_path_factory):
+    """Copy of ``data/raw`` with four years and two industries of the long tables: read in no time.
+
+    Every rule of a raw table and every reference between tables still has something to hold.
+    """
+    folder = tmp_path_factory.mktemp("short") / "raw"
+    folder.mkdir()
+    for path in sorted((ROOT / "data" / "raw").glob("*.csv")):
+        header, *lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        if path.stem.startswith("cell_product"):
+            lines = [line for line in lines if line.split(",")[1] in ("food", "textiles")]
+        elif path.stem.startswith("prefecture_") and header.split(",")[1] in ("year", "fy"):
+            years = {line.split(",")[1] for line in lines}
+            kept = years.intersection(SHORT_YEARS) or {max(years)}
+            lines = [line for line in lines if line.split(",")[1] in kept]
+        (folder / path.name).write_text("".join([header, *lines]), encoding="utf-8", newline="")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def raw_tables():
+    """Checked raw tables of the repository by name; a test that changes one copies it first."""
+    from clusterpolicy import panel
+
+    return panel.read_raw()
+
+
+@pytest.fixture(scope="session")
+def real_study(raw_tables):
+    """Clean tables of the study, made from ``data/raw`` and never from a build that lies about."""
+    from clusterpolicy import panel
+
+    return panel.clean_all(raw_tables)

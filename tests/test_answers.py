@@ -1,0 +1,285 @@
+"""The lines that open a report say what the records say, and nothing else."""
+
+import math
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+from small_results import OTHER_BASE, record, records
+
+from clusterpolicy import answers, policy, results
+
+LAUNCH = policy.Term(1, "Launch Period", "立ち上げ期", "funded", 2001, 2005, 1996, 2000)
+
+
+@pytest.fixture
+def study():
+    projects = pd.DataFrame(
+        [("a", 1, "02;03"), ("b", 1, "03"), ("c", 2, "47")],
+        columns=["project_id", "term", "prefectures"],
+    )
+    targets = pd.DataFrame(
+        [("a", "02"), ("a", "03"), ("b", "03"), ("c", "47")], columns=["project_id", "pref_code"]
+    )
+    facts = pd.DataFrame(
+        [("1", "budget", "46.5"), ("1", "objective", "Form networks"), ("2", "objective", "Grow")],
+        columns=["term", "indicator", "value"],
+    )
+    return SimpleNamespace(projects=projects, targets=targets, term_facts=facts)
+
+
+PHRASE_COLUMNS = [
+    "phrase_id",
+    "term",
+    "rule",
+    "verdict",
+    "grade",
+    "figure",
+    "result_ids",
+    "change_mind",
+]
+MAIN = {term: record(term).result_id for term in (1, 2, 3)}
+
+
+def phrases_of(*rows):
+    return pd.DataFrame(rows, columns=PHRASE_COLUMNS)
+
+
+PHRASES = phrases_of(
+    ("aim-competitiveness", 0, "gain", "cannot be judged here", 2, "", f"{MAIN[1]};{MAIN[2]}", "A"),
+    ("t1-existing", 1, "picked for strength", "supported", 1, "", f"{MAIN[1]}-baseline-1", "Lists"),
+    ("t1-foundations", 1, "gain", "not supported", 3, "", MAIN[1], "Plants"),
+    (
+        "t1-networks",
+        1,
+        "no public figure",
+        "cannot be judged here",
+        0,
+        "no public figure",
+        "",
+        "Links",
+    ),
+    ("t2-business", 2, "gain", "partly supported", 2, "", MAIN[2], "Plants"),
+    ("t3-growth", 3, "no loss", "supported", 3, "", MAIN[3], "A loss"),
+)
+
+
+def frame(*rows):
+    return results.to_frame(
+        [each for row in rows for each in (row if isinstance(row, list) else [row])]
+    )
+
+
+# ---- One term ---------------------------------------------------------------------------------
+
+
+def test_a_term_opens_with_five_lines(study):
+    rows = frame(
+        records(
+            1,
+            {"estimate": 0.8, "low": -2.6, "high": 4.3, "p_value": 0.64, "mde": 4.84},
+            {"estimate": -1.2, "low": -7.0, "high": 5.0},
+            {"estimate": 2.5, "low": 0.1, "high": 5.0},
+        )
+    )
+    of_term = PHRASES[PHRASES["term"] == 1]
+    assert answers.answer_term(study, rows, of_term, LAUNCH, "broad") == [
+        "Targeted cells grew 0.8 percent more than comparable cells (95 % interval −2.6 to 4.3; "
+        "p = 0.64): no effect detectable; an effect above 4.8 percent would have been seen.",
+        "Launch Period (立ち上げ期), FY2001-05 on the funded clock. Its aims: form networks. "
+        "2 projects covered 2 prefectures; in the broad reading of their fields, 300 of 600 cells "
+        "are targeted. They are compared with the five fiscal years before the policy.",
+        "In the narrow reading of the fields the difference is −1.2 percent (−7.0 to 5.0). Over 2 "
+        "bases and samples the estimate runs from +0.8 to +2.5 percent; the interval leaves zero "
+        "out in 1 of them.",
+        "Before the term (FY1996-2000) no difference in trend is detectable (p = 0.50); one of 9.5 "
+        "percent in a year would have been seen.",
+        "Of 3 phrases of the policy page, 1 supported, 1 not supported and 1 cannot be judged "
+        "here; for 1 of them there is no public figure.",
+    ]
+
+
+def test_the_lines_turn_with_the_reading(study):
+    rows = frame(records(1, {"estimate": 0.8}, {"estimate": -1.2}))
+    lines = answers.answer_term(study, rows, PHRASES[:1], LAUNCH, "narrow")
+    assert "1.2 percent less" in lines[0]
+    assert lines[2].startswith("In the broad reading of the fields the difference is +0.8 percent")
+    assert lines[2].endswith("the interval leaves zero out in none of them.")
+
+
+def test_a_term_that_is_not_estimable_says_so_in_every_line(study):
+    missing = {"status": "not estimable", "reason": "4 targeted cells where 10 are needed"}
+    empty = dict.fromkeys(("estimate", "low", "high", "p_value", "mde", "pretrend_p"), math.nan)
+    rows = frame(records(1, *[missing | empty] * 3), [])
+    rows["status"] = "not estimable"
+    lines = answers.answer_term(study, rows, PHRASES[:1], LAUNCH, "broad")
+    assert lines[0].startswith("Not estimable: 4 targeted cells where 10 are needed")
+    assert lines[2] == (
+        "In the narrow reading of the fields the difference is not estimable. No base and no "
+        "sample is estimable."
+    )
+    assert lines[3].startswith("There are too few years before the term")
+    weighed = answers.weigh_term(rows, PHRASES, LAUNCH, "broad")
+    assert weighed["strongest"].startswith("none: Not estimable: 4 targeted cells")
+
+
+def test_what_speaks_for_and_against_a_term_is_weighed():
+    rows = frame(
+        records(
+            1,
+            {"estimate": 0.8, "low": -2.6, "high": 4.3},
+            {"estimate": -1.2, "low": -7.0, "high": 5.0},
+            {"estimate": 2.5, "low": -1.0, "high": 6.0},
+        )
+    )
+    assert answers.weigh_term(rows, PHRASES, LAUNCH, "broad") == {
+        "strongest": "6,000 figures of the prefectural accounts, 300 targeted cells against 300 "
+        "others of the same prefectures and industries: +0.8 percent (−2.6 to 4.3), grade 3 of 5.",
+        "doubt": "Which industries a field means is our reading, and the accounts were rebased: "
+        "the estimate is −1.2 percent (−7.0 to 5.0) in the narrow reading and +2.5 percent (−1.0 "
+        "to 6.0) in base 1995.",
+        "change_mind": "A; Plants.",
+    }
+
+
+@pytest.mark.parametrize(("p_value", "is_doubt"), [(0.0501, False), (0.05, True), (0.004, True)])
+def test_paths_that_differed_before_the_term_are_the_first_doubt(p_value, is_doubt):
+    rows = frame(records(1, {"pretrend_p": p_value}))
+    doubt = answers.weigh_term(rows, PHRASES, LAUNCH, "broad")["doubt"]
+    assert doubt.startswith("Targeted cells had moved apart from the others") == is_doubt
+
+
+# ---- The whole policy -------------------------------------------------------------------------
+
+
+def test_the_study_opens_with_the_aim_and_each_term():
+    rows = frame(records(1), records(2, {"pretrend_p": 0.05}), records(3))
+    lines = answers.answer_policy(rows, PHRASES, "funded", "broad")
+    assert len(lines) == 5
+    assert lines[0] == (
+        "Did industries that the policy targeted outgrow comparable ones? Cannot be judged here, "
+        "with evidence of grade 2 of 5."
+    )
+    for term in (1, 2, 3):
+        assert lines[term].startswith(f"Term {term}: targeted cells grew 1.0 percent more")
+    assert ["Already before the term" in line for line in lines] == [
+        False,
+        False,
+        True,
+        False,
+        False,
+    ]
+    assert lines[4] == (
+        "Of 6 phrases of the policy page, 2 supported, 1 partly supported, 1 not supported and 2 "
+        "cannot be judged here; for 1 of them there is no public figure."
+    )
+
+
+def test_verdicts_of_one_kind_are_not_listed_with_an_and():
+    lines = answers.answer_policy(
+        frame(records(1), records(2), records(3)), PHRASES[:1], "funded", "broad"
+    )
+    assert lines[4].startswith("Of 1 phrases of the policy page, 1 cannot be judged here; for 0")
+
+
+def test_the_strongest_evidence_is_the_narrowest_interval():
+    rows = frame(records(1, {"low": -9.0}), records(2, {"low": -2.0}), records(3, {"low": -5.0}))
+    weighed = answers.weigh_policy(rows, PHRASES, "funded", "broad")
+    assert weighed["strongest"].startswith("Term 2: 6,000 figures")
+    assert f"in base {OTHER_BASE[2][1:]}." in weighed["doubt"]
+    assert weighed["change_mind"] == "A; Plants; A loss."
+
+
+def test_a_term_that_is_not_estimable_is_not_the_strongest_evidence():
+    missing = {"status": "not estimable", "low": math.nan, "high": math.nan}
+    rows = frame(records(1, missing), records(2, {"low": -9.0}), records(3, {"low": -5.0}))
+    weighed = answers.weigh_policy(rows, PHRASES, "funded", "broad")
+    assert weighed["strongest"].startswith("Term 3: 6,000 figures")
+
+
+def test_every_report_has_a_card_with_the_verdict_of_its_main_estimate(real_study):
+    rows = frame(records(1), records(2), records(3))
+    cards = answers.report_cards(real_study, rows, PHRASES, "funded", "broad").set_index("name")
+    assert cards["href"].tolist() == [f"{name}.html" for name in cards.index]
+    assert cards["verdict"].tolist()[:3] == ["not supported", "partly supported", "supported"]
+    assert pd.isna(cards.at["data-quality", "verdict"])
+    assert cards.at["term-1", "title"] == "Term 1: Industrial Cluster Launch Period"
+    assert cards.at["term-1", "answer"] == (
+        "Targeted against comparable cells: +1.0 percent (−1.0 to 3.0)."
+    )
+    assert "in 4 bases of the accounts, 187 of them hidden" in cards.at["data-quality", "answer"]
+
+
+# ---- Single sentences -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("gap", "verdict"), [(9e-9, "agree"), (2e-8, "DISAGREE"), (-2e-8, "DISAGREE")]
+)
+def test_two_programs_agree_to_eight_digits(gap, verdict):
+    opinion = {"ours": 0.0082, "theirs": 0.0082 + gap, "std_error": 0.017, "observations": 6042}
+    sentence = answers.agreement_sentence(opinion)
+    assert sentence.endswith(f"both from 6,042 figures. They {verdict}.")
+    assert sentence.startswith("This study: 0.820000 log points x 100")
+
+
+@pytest.mark.parametrize(
+    ("targeted", "gap"), [(12.34, "2.3 log points x 100 more"), (7.5, "2.5 log points x 100 less")]
+)
+def test_the_plain_gap_is_that_of_the_last_year(targeted, gap):
+    paths = pd.DataFrame(
+        [
+            (2004, "targeted", 99.0),
+            (2004, "other", 0.0),
+            (2005, "targeted", targeted),
+            (2005, "other", 10.0),
+        ],
+        columns=["fy", "group", "value"],
+    )
+    sentence = answers.plain_gap_sentence(paths, frame(record()).iloc[0])
+    assert f"From the base year to FY2005 targeted cells grew {gap} than the others." in sentence
+    assert sentence.endswith("+1.0 percent (−1.0 to 3.0) is left over the whole term.")
+
+
+def test_published_findings_are_set_beside_ours_where_both_can_be_compared():
+    evaluations = pd.DataFrame(
+        [("x", "no", "patents"), ("y", "yes", "networks"), ("z", "yes", "sales and jobs")],
+        columns=["eval_id", "is_this_policy", "outcome_group"],
+    )
+    rows = frame(records(1), records(2, {"estimate": 6.0, "low": -6.1, "high": 20.0}))
+    beside = answers.set_beside(SimpleNamespace(evaluations=evaluations), rows, "funded", "broad")
+    assert beside["eval_id"].tolist() == ["y", "z", "x"]  # this policy first
+    assert beside["ours"].tolist() == [
+        "not judged",
+        "product of targeted cells, term 1: +1.0 percent (−1.0 to 3.0); term 2: +6.0 percent "
+        "(−6.1 to 20.0)",
+        "not judged",
+    ]
+    assert beside["why"].str.len().gt(20).all()
+
+
+def test_every_published_outcome_has_a_reason_why_it_differs(real_study):
+    assert set(real_study.evaluations["outcome_group"]) <= set(answers.WHY_DIFFERENT)
+    assert set(answers.COMPARABLE_OUTCOMES) <= set(answers.WHY_DIFFERENT)
+
+
+def test_the_report_on_the_data_opens_with_its_counts():
+    study = SimpleNamespace(
+        cell_panel=pd.DataFrame({"status": ["observed"] * 7 + ["hidden"] * 2 + ["nil"]}),
+        prefecture_panel=pd.DataFrame(index=range(94)),
+        fitness=pd.DataFrame({"fitness": ["fit", "not fit", "not fit"]}),
+    )
+    sums = pd.DataFrame({"known_gap": [0, 0, 5.0, 0]})
+    totals = pd.DataFrame({"is_equal": [True, False]})
+    assert answers.answer_data(study, sums, totals) == [
+        "This build stands on rung 1: 10 figures of cells and 94 of prefectures, kept in the "
+        "repository.",
+        "Sums over prefectures meet the published total to its last digit in 1 of 2 years for "
+        "which one was published.",
+        "Industries add up to manufacturing in 3 of 4 prefectures and years without hidden cells; "
+        "the other 1 gaps stand in the published tables.",
+        "2 figures of cells are hidden by the publisher; they stay hidden and are neither zero nor "
+        "guessed.",
+        "Of 3 questions, the figures are fit for 1, fit with care for 0 and not fit for 2: "
+        "networks and innovation cannot be judged.",
+    ]

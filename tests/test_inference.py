@@ -1,0 +1,478 @@
+"""Test and interval are one procedure, equal to refitting every draw, and true to their level."""
+
+import re
+from math import comb
+
+import numpy as np
+import pandas as pd
+import pytest
+from small_panels import dummies, random_sample, residual, small_sample
+
+from clusterpolicy import effects, inference
+
+# ---- Reassigning targets ----------------------------------------------------------------------
+
+# Two industries, four blocks of two prefectures; food is targeted in one block, steel in two.
+CELLS = pd.DataFrame(
+    [
+        (f"{block}{half}", industry, block, block in targeted)
+        for industry, targeted in (("food", "A"), ("steel", "AB"))
+        for block in "ABCD"
+        for half in "12"
+    ],
+    columns=["pref_code", "industry", "block", "is_targeted"],
+)
+
+
+def test_assignments_are_counted_industry_by_industry():
+    counts = inference.count_assignments(CELLS)
+    assert counts.n_units == 8
+    assert counts.n_targeted_units == 3
+    assert counts.n_distinct == comb(4, 1) * comb(4, 2)
+    assert counts.actual.tolist() == CELLS["is_targeted"].tolist()
+    assert counts.draws.shape == (0, 16)
+
+
+def test_a_draw_moves_whole_blocks_and_keeps_their_number_in_each_industry():
+    draws = inference.permute_targets(CELLS, draws=200).draws
+    assert set(np.unique(draws)) == {0, 1}
+    by_block = draws.reshape(200, 2, 4, 2)  # industry, block, prefecture
+    assert (by_block[..., 0] == by_block[..., 1]).all()
+    assert (by_block[..., 0].sum(axis=2) == [1, 2]).all()
+
+
+def test_every_assignment_comes_up_about_as_often_as_any_other():
+    draws = inference.permute_targets(CELLS, draws=2400).draws
+    _, counts = np.unique(draws, axis=0, return_counts=True)
+    assert len(counts) == 24
+    # 100 expected of each: four standard deviations of a count are 39.
+    assert counts.min() > 60
+    assert counts.max() < 140
+
+
+def test_the_order_of_the_cells_does_not_change_who_is_drawn():
+    shuffled = CELLS.sample(frac=1, random_state=3)
+    plain = inference.permute_targets(CELLS, draws=50).draws
+    moved = inference.permute_targets(shuffled, draws=50).draws
+    assert (plain[:, shuffled.index] == moved).all()
+
+
+def test_the_same_seed_gives_the_same_draws_and_another_seed_others():
+    first, again, other = (
+        inference.permute_targets(CELLS, draws=50, seed=seed).draws for seed in (1, 1, 2)
+    )
+    assert (first == again).all()
+    assert (first != other).any()
+
+
+def test_a_block_targeted_in_part_is_refused():
+    mixed = CELLS.assign(is_targeted=CELLS["is_targeted"] & (CELLS["pref_code"] != "A2"))
+    with pytest.raises(ValueError, match=re.escape("block and industry ('food', 'A') are only")):
+        inference.permute_targets(mixed, draws=1)
+
+
+@pytest.mark.parametrize(("draws", "smallest"), [(9, 1 / 10), (9_999, 1 / 24)])
+def test_the_smallest_p_is_set_by_the_draws_or_by_the_number_of_assignments(draws, smallest):
+    assert inference.permute_targets(CELLS, draws).smallest_p == smallest
+
+
+# ---- Against refitting every draw -------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def small():
+    """Noise with a known effect; 6^4 assignments, of which 199 are drawn."""
+    years = range(1998, 2004)
+    sample = random_sample(np.random.default_rng(3), years=years, missing=0.1, effect=2.0)
+    return sample, inference.permute_targets(sample.cells, draws=199)
+
+
+@pytest.fixture(scope="module")
+def tested(small):
+    sample, assignments = small
+    return inference.permutation_test(effects.TripleDifference(sample).contrast, assignments)
+
+
+def by_row(sample, targets):
+    """Spread each row of `targets` (n x cells) over the rows of the term (rows x n)."""
+    cell = sample.rows.groupby(effects.CELL, sort=False).ngroup().to_numpy()
+    return np.atleast_2d(targets).T[cell] * sample.rows["in_term"].to_numpy(float)[:, None]
+
+
+def t_statistic(outcome, treated, fixed):
+    """Size of the classical t-statistic of one regression with every dummy."""
+    columns = np.column_stack([treated, fixed])
+    coefficients, _, rank, _ = np.linalg.lstsq(columns, outcome, rcond=None)
+    left = residual(treated, fixed)
+    if left @ left < 1e-9:
+        return 0.0  # absorbed: there is no coefficient
+    error = outcome - columns @ coefficients
+    variance = (error @ error) / (len(outcome) - rank) / (left @ left)
+    return abs(coefficients[0]) / np.sqrt(variance)
+
+
+def test_the_p_value_is_that_of_refitting_every_draw(small, tested):
+    sample, assignments = small
+    outcome, fixed = sample.rows["log_outcome"].to_numpy(), dummies(sample.rows)
+    actual = t_statistic(outcome, by_row(sample, assignments.actual)[:, 0], fixed)
+    drawn = [t_statistic(outcome, column, fixed) for column in by_row(sample, assignments.draws).T]
+    reached = sum(t >= actual * (1 - 1e-9) for t in drawn)
+    assert tested.p_value == (1 + reached) / 200
+    assert 0.005 < tested.p_value < 0.5  # neither end of the scale: the case can tell
+
+
+class Refits:
+    """p-values of supposed effects, by regressions of what each leaves over on every draw."""
+
+    def __init__(self, sample, assignments):
+        fixed = dummies(sample.rows)
+        treated = by_row(sample, np.vstack([assignments.actual, assignments.draws]))
+        columns = residual(treated, fixed)
+        self.outcome = residual(sample.rows["log_outcome"].to_numpy(), fixed)
+        self.actual, self.sizes = columns[:, 0], np.linalg.norm(columns, axis=0)
+        self.directions = columns / np.where(self.sizes > 1e-6, self.sizes, np.inf)
+
+    def p_value(self, effect):
+        statistic = np.abs((self.outcome - effect * self.actual) @ self.directions)
+        return (1 + (statistic[1:] >= statistic[0] * (1 - 1e-9)).sum()) / len(statistic)
+
+
+@pytest.fixture(scope="module")
+def refits(small):
+    return Refits(*small)
+
+
+def test_the_interval_holds_the_effects_that_the_test_does_not_reject(refits, tested):
+    width = tested.high - tested.low
+    grid = np.linspace(tested.low - width, tested.high + width, 500)
+    is_inside = (tested.low <= grid) & (grid <= tested.high)
+    assert [refits.p_value(effect) > 0.05 for effect in grid] == is_inside.tolist()
+    assert 150 < is_inside.sum() < 180
+
+
+def test_the_ends_of_the_interval_are_sharp(refits, tested):
+    for end, outward in ((tested.low, -1e-6), (tested.high, 1e-6)):
+        assert refits.p_value(end + outward) <= 0.05 < refits.p_value(end - outward)
+
+
+def test_a_lower_level_gives_a_narrower_interval(small, tested):
+    contrast = effects.TripleDifference(small[0]).contrast
+    half = inference.permutation_test(contrast, small[1], level=0.5)
+    assert tested.low < half.low < tested.estimate < half.high < tested.high
+    assert (half.p_value, half.estimate) == (tested.p_value, tested.estimate)
+
+
+def test_the_spread_is_that_of_refits_once_the_effect_is_taken_out(refits, tested):
+    rest = refits.outcome - tested.estimate * refits.actual
+    defined = refits.sizes[1:] > 1e-6
+    coefficients = (rest @ refits.directions[:, 1:])[defined] / refits.sizes[1:][defined]
+    assert tested.spread == pytest.approx(coefficients.std())
+
+
+def test_with_all_assignments_drawn_the_test_is_exact():
+    """Two industries, four blocks: the p-value is a share of the 24 assignments."""
+    sample = random_sample(np.random.default_rng(8), n_industries=2, years=range(2000, 2004))
+    assignments = inference.permute_targets(sample.cells, draws=2000)
+    every = np.unique(assignments.draws, axis=0)
+    assert len(every) == assignments.n_distinct == 36
+    outcome, fixed = sample.rows["log_outcome"].to_numpy(), dummies(sample.rows)
+    statistic = [t_statistic(outcome, column, fixed) for column in by_row(sample, every).T]
+    own = t_statistic(outcome, by_row(sample, assignments.actual)[:, 0], fixed)
+    share = np.mean(np.array(statistic) >= own * (1 - 1e-9))
+    others = inference.Assignments(assignments.actual, every, 8, 4, 36)
+    found = inference.permutation_test(effects.TripleDifference(sample).contrast, others)
+    assert found.p_value == pytest.approx((1 + 36 * share) / 37)
+
+
+# ---- Edges ------------------------------------------------------------------------------------
+
+
+def random_case(rng):
+    """Return a contrast of a few cells, often with ties, and up to 99 draws."""
+    n_cells, n_draws = int(rng.integers(4, 12)), int(rng.choice([0, 9, 19, 39, 99]))
+    whole = rng.random() < 0.5
+    score = rng.integers(-3, 4, n_cells).astype(float) if whole else rng.normal(size=n_cells)
+    effects_ = rng.normal(size=(n_cells, int(rng.integers(0, n_cells - 2))))
+    basis = np.linalg.qr(effects_)[0] if effects_.size else np.zeros((n_cells, 1))
+    score = score - basis @ (basis.T @ score)
+    contrast = effects.Contrast(score, np.ones(n_cells), basis)
+    actual = (np.arange(n_cells) < n_cells // 2).astype(float)
+    draws = rng.permuted(np.tile(actual, (n_draws, 1)), axis=1)
+    return contrast, inference.Assignments(actual, draws, n_cells, n_cells // 2, 1000)
+
+
+@pytest.mark.parametrize("cases", [500, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_interval_and_p_value_never_disagree_about_zero(cases):
+    rng = np.random.default_rng(cases)
+    rejected = 0
+    for _ in range(cases):
+        found = inference.permutation_test(*random_case(rng))
+        excludes_zero = found.low > 0 or found.high < 0
+        assert (found.p_value <= 0.05 + 1e-12) == excludes_zero
+        assert found.low <= found.estimate <= found.high
+        assert 1 / (found.draws + 1) <= found.p_value <= 1
+        rejected += excludes_zero
+    assert 0 < rejected < cases
+
+
+@pytest.mark.filterwarnings("error")
+def test_without_enough_draws_to_reject_the_interval_is_unbounded(small):
+    sample, assignments = small
+    contrast = effects.TripleDifference(sample).contrast
+    for draws in (0, 18):  # one in 19 is more than 5 percent
+        few = inference.Assignments(assignments.actual, assignments.draws[:draws], 16, 8, 1296)
+        found = inference.permutation_test(contrast, few)
+        assert (found.low, found.high) == (-np.inf, np.inf)
+        assert np.isnan(found.spread) == (draws == 0)
+
+
+def test_the_actual_assignment_and_its_mirror_image_reach_every_effect():
+    """In a balanced design the estimate of the mirror image is the same with its sign changed."""
+    sample = random_sample(np.random.default_rng(2), effect=9.0)
+    contrast = effects.TripleDifference(sample).contrast
+    actual = sample.cells["is_targeted"].to_numpy(float)
+    draws = np.vstack([actual, 1 - actual] * 10)
+    found = inference.permutation_test(contrast, inference.Assignments(actual, draws, 16, 8, 1296))
+    assert found.p_value == 1
+    assert (found.low, found.high) == (-np.inf, np.inf)
+    assert found.spread == pytest.approx(0, abs=1e-12)
+
+
+def test_a_draw_that_the_effects_absorb_is_never_extreme(small):
+    sample, assignments = small
+    whole = sample.cells["block"].isin(["A", "B"]).to_numpy(float)
+    absorbed = inference.Assignments(assignments.actual, np.tile(whole, (99, 1)), 16, 8, 1296)
+    found = inference.permutation_test(effects.TripleDifference(sample).contrast, absorbed)
+    assert found.p_value == 0.01
+    assert found.low == pytest.approx(found.estimate)
+    assert found.high == pytest.approx(found.estimate)
+
+
+def test_adding_up_the_cells_of_a_unit_changes_no_number(small):
+    sample, assignments = small
+    contrast = effects.TripleDifference(sample).contrast
+    by_cell = inference.Assignments(assignments.actual, assignments.draws, 16, 8, 1296)
+    found = inference.permutation_test(contrast, assignments)
+    alone = inference.permutation_test(contrast, by_cell)
+    numbers = (alone.estimate, alone.low, alone.high, alone.p_value, alone.spread)
+    assert assignments.unit is not None
+    assert (found.estimate, found.low, found.high, found.p_value, found.spread) == pytest.approx(
+        numbers, rel=1e-10
+    )
+
+
+def test_targets_that_the_effects_absorb_have_no_test(small):
+    sample, assignments = small
+    whole = sample.cells["block"].isin(["A", "B"]).to_numpy(float)
+    absorbed = inference.Assignments(whole, assignments.draws, 16, 8, 1296)
+    found = inference.permutation_test(effects.TripleDifference(sample).contrast, absorbed)
+    numbers = [found.estimate, found.low, found.high, found.p_value, found.spread]
+    assert np.isnan(numbers).all()
+    assert found.draws == 199
+
+
+def test_the_smallest_detectable_effect_is_two_point_eight_spreads():
+    assert inference.smallest_detectable(1.0) == pytest.approx(1.9600 + 0.8416, abs=1e-4)
+    assert inference.smallest_detectable(0.02, level=0.9, power=0.5) == pytest.approx(
+        0.02 * 1.6449, abs=1e-6
+    )
+
+
+# ---- What is not estimable --------------------------------------------------------------------
+
+# What CELLS holds, and the constant that asks for it.
+COUNTS = {
+    "MIN_TARGETED_CELLS": (6, "6 targeted cells where 7 are needed"),
+    "MIN_OTHER_CELLS": (10, "10 other cells where 11 are needed"),
+    "MIN_TARGETED_UNITS": (3, "3 targeted blocks x industries where 4 are needed"),
+    "MIN_ASSIGNMENTS": (24, "24 distinct assignments where 25 are needed"),
+}
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """Sample of CELLS, with minima that it just meets."""
+    for name, (found, _) in COUNTS.items():
+        monkeypatch.setattr(inference, name, found)
+    names = CELLS["pref_code"] + " " + CELLS["industry"]
+    values = pd.DataFrame(0.0, names, [2000, 2001])
+    blocks = {code: code[0] for code in CELLS["pref_code"]}
+    return small_sample(values, names[CELLS["is_targeted"]], 2001, blocks)
+
+
+def test_a_design_that_just_meets_every_minimum_is_estimable(counted):
+    assert inference.why_not_estimable(counted) == ""
+
+
+@pytest.mark.parametrize("minimum", COUNTS)
+def test_a_design_one_short_of_a_minimum_says_which(counted, monkeypatch, minimum):
+    found, reason = COUNTS[minimum]
+    monkeypatch.setattr(inference, minimum, found + 1)
+    assert inference.why_not_estimable(counted) == reason
+
+
+def test_every_minimum_that_is_missed_is_named(counted, monkeypatch):
+    monkeypatch.setattr(inference, "MIN_TARGETED_CELLS", 7)
+    monkeypatch.setattr(inference, "MIN_ASSIGNMENTS", 1_000)
+    assert inference.why_not_estimable(counted) == (
+        "6 targeted cells where 7 are needed; 24 distinct assignments where 1,000 are needed"
+    )
+
+
+@pytest.mark.parametrize(
+    ("rows", "reason"),
+    [
+        (lambda rows: rows[rows["is_targeted"]], "6 targeted and 0 other cells"),
+        (lambda rows: rows[~rows["is_targeted"]], "0 targeted and 10 other cells"),
+        (lambda rows: rows[rows["in_term"]], "6 targeted and 10 other cells"),
+        (lambda rows: rows[~rows["in_term"]], "6 targeted and 10 other cells"),
+    ],
+)
+def test_a_design_without_a_comparison_says_what_there_is(counted, rows, reason):
+    kept = rows(counted.rows).reset_index(drop=True)
+    alone = effects.Sample(counted.design, kept, counted.lost)
+    assert inference.why_not_estimable(alone) == f"{reason} in the years of the design"
+
+
+# ---- Event study ------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def event(small):
+    return inference.event_study(*small)
+
+
+def test_the_event_study_carries_the_estimate_and_test_of_each_year(small, event):
+    sample, assignments = small
+    contrasts = effects.event_contrasts(sample)
+    assert event.years["year"].tolist() == list(contrasts) == [1998, 1999, 2001, 2002, 2003]
+    for row in event.years.itertuples():
+        seen, contrast = contrasts[row.year]
+        of_year = inference.Assignments(
+            assignments.actual[seen], assignments.draws[:, seen], 16, 8, 1296
+        )
+        alone = inference.permutation_test(contrast, of_year)
+        numbers = (alone.estimate, alone.low, alone.high, alone.p_value, alone.spread)
+        assert (row.estimate, row.low, row.high, row.p_value, row.spread) == pytest.approx(numbers)
+        assert (row.n_cells, row.n_targeted) == (len(seen), of_year.actual.sum())
+
+
+def test_bands_surround_their_estimates_and_are_no_narrower_than_those_of_one_year(small, event):
+    sample, assignments = small
+    years = event.years
+    half = (years["band_high"] - years["band_low"]) / 2
+    assert ((years["band_high"] + years["band_low"]) / 2).tolist() == pytest.approx(
+        years["estimate"].tolist()
+    )
+    for width, (seen, contrast) in zip(half, effects.event_contrasts(sample).values(), strict=True):
+        actual, draws = assignments.actual[seen], assignments.draws[:, seen]
+        residuals = effects.Contrast(
+            contrast.score - contrast.estimate(actual) * contrast.times(actual),
+            contrast.spread,
+            contrast.absorbed,
+        )
+        norm = np.sqrt(contrast.squared_norm(draws) * contrast.squared_norm(actual[None, :])[0])
+        drawn = np.abs(draws @ residuals.score) / np.where(norm > 0, norm, np.inf)
+        assert width >= np.quantile(drawn, 0.95)
+
+
+def test_all_bands_hold_together_in_95_of_100_draws(small, event):
+    """By refits: what a draw would show, in units of the bands, is below 1 in all years."""
+    sample, assignments = small
+    half = (event.years["band_high"] - event.years["band_low"]) / 2
+    worst = np.zeros(199)
+    contrasts = effects.event_contrasts(sample).values()
+    for width, (seen, contrast) in zip(half, contrasts, strict=True):
+        reach = inference._reach(
+            contrast,
+            inference.Assignments(assignments.actual[seen], assignments.draws[:, seen], 0, 0, 0),
+        )
+        worst = np.maximum(worst, np.abs(reach.chance) / width)
+    assert 0.95 <= (worst <= 1 + 1e-9).mean() < 0.96
+
+
+def test_a_year_without_targeted_cells_is_undefined_and_harms_no_other(small, event):
+    sample, assignments = small
+    is_unseen = sample.rows["is_targeted"] & (sample.rows["fy"] == 2003)
+    rows = sample.rows[~is_unseen].reset_index(drop=True)
+    hidden = inference.event_study(
+        effects.Sample(sample.design, rows, sample.lost), assignments
+    ).years.set_index("year")
+    numbers = ["estimate", "low", "high", "band_low", "band_high", "p_value", "spread"]
+    assert hidden.loc[2003, numbers].isna().all()
+    assert hidden.loc[2003, "n_targeted"] == 0
+    plain = event.years.set_index("year")
+    numbers_alone = pytest.approx(plain.loc[2002, numbers[:3]].tolist())
+    assert hidden.loc[2002, numbers[:3]].tolist() == numbers_alone
+    assert hidden.loc[2002, numbers].notna().all()
+
+
+def test_without_years_before_the_base_year_there_is_no_test_of_them():
+    sample = random_sample(np.random.default_rng(4), years=(2000, 2001))
+    found = inference.event_study(sample, inference.permute_targets(sample.cells, 99))
+    assert np.isnan([found.pretrend_p, found.pretrend_detectable]).all()
+    assert found.years["year"].tolist() == [2001]
+
+
+def test_a_planted_trend_is_found_before_the_term():
+    rng = np.random.default_rng(4)
+    flat, steep = (random_sample(rng, n_blocks=6, n_industries=6, trend=slope) for slope in (0, 1))
+    p_values = [
+        inference.event_study(each, inference.permute_targets(each.cells, 499)).pretrend_p
+        for each in (flat, steep)
+    ]
+    assert p_values[0] > 0.1
+    assert p_values[1] == 1 / 500
+
+
+def test_the_difference_that_the_test_would_find_is_found_about_as_often_as_promised(small):
+    """One early year is moved by it: the test finds it more often than not, and not without it."""
+    sample = random_sample(np.random.default_rng(9), n_blocks=6, n_industries=6)
+    assignments = inference.permute_targets(sample.cells, 499)
+    plain = inference.event_study(sample, assignments)
+    moved = sample.rows["is_targeted"] & (sample.rows["fy"] == 1998)
+    current = plain.years.set_index("year").loc[1998, "estimate"]
+    for share, is_found in ((0.5, False), (1.3, True)):
+        planted = share * plain.pretrend_detectable - current
+        rows = sample.rows.assign(log_outcome=sample.rows["log_outcome"] + planted * moved)
+        event = inference.event_study(effects.Sample(sample.design, rows, sample.lost), assignments)
+        assert (event.pretrend_p <= 0.05) == is_found
+
+
+# ---- Level and power, by simulation -----------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_size_and_coverage_are_those_printed():
+    """300 panels with a known effect and no trend; two Monte Carlo deviations are 2.5 points."""
+    rng = np.random.default_rng(12)
+    truth, panels, years = 0.5, 300, range(1998, 2004)
+    rejected = covered = trended = 0
+    for seed in range(panels):
+        sample = random_sample(rng, 6, 5, years, missing=0.05, effect=truth)
+        assignments = inference.permute_targets(sample.cells, 199, seed)
+        contrast = effects.TripleDifference(sample).contrast
+        found = inference.permutation_test(contrast, assignments)
+        covered += found.low <= truth <= found.high
+        trended += inference.event_study(sample, assignments).pretrend_p <= 0.05
+        null = effects.Contrast(
+            contrast.score - truth * contrast.times(assignments.actual),
+            contrast.spread,
+            contrast.absorbed,
+        )
+        rejected += inference.permutation_test(null, assignments).p_value <= 0.05
+    assert 0.02 < rejected / panels < 0.08
+    assert covered + rejected == panels  # the test of the truth and the interval are one
+    assert 0.02 < trended / panels < 0.08
+
+
+def test_a_planted_effect_is_recovered_and_told_from_none():
+    rng = np.random.default_rng(21)
+    sample = random_sample(rng, n_blocks=6, n_industries=8, effect=1.0)
+    found = inference.permutation_test(
+        effects.TripleDifference(sample).contrast, inference.permute_targets(sample.cells, 499)
+    )
+    assert found.p_value == 1 / 500
+    assert found.low < 1 < found.high
+    assert found.estimate == pytest.approx(1, abs=3 * found.spread)
+    assert found.spread < 0.2

@@ -1,0 +1,108 @@
+"""The README keeps its word: commands run, the answer is the records', lists are complete."""
+
+import ast
+import re
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+from conftest import ROOT, copy_repository
+
+from clusterpolicy import answers, evidence, panel, paper, results
+from clusterpolicy.freshness import InputFault
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS = re.findall(
+    r"^(make\b.*)$", "\n".join(re.findall(r"```sh\n(.*?)```", README, re.S)), re.M
+)
+# The two commands of the set-up are run in a fresh clone, with nothing prepared, by continuous
+# integration; running them here would run this test inside itself.
+RUN_BY_CI = ("make report", "make test")
+
+
+def between(marker):
+    return re.search(rf"<!-- {marker}.*?-->\n(.*?)<!-- /{marker} -->", README, re.S).group(1)
+
+
+def test_continuous_integration_runs_the_two_commands_of_the_set_up():
+    script = (ROOT / ".ci/run").read_text(encoding="utf-8")
+    assert set(RUN_BY_CI) <= set(COMMANDS)
+    for command in RUN_BY_CI:
+        assert re.search(rf"(^|[ (]){command}\b", script, re.M), command
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory):
+    """The repository as git knows it, built once, where commands may overwrite reports."""
+    return copy_repository(tmp_path_factory.mktemp("readme") / "copy")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", [each for each in COMMANDS if each not in RUN_BY_CI])
+def test_the_command_runs(command, copy):
+    if command == "make pdf":
+        try:
+            paper.find_browser()
+        except InputFault as missing:
+            pytest.skip(str(missing))
+    # An environment that is there already, and a laboratory that only says its version.
+    given = [f"PYTHON={sys.executable}", "LAB_ARGS=--version"]
+    done = subprocess.run([*command.split(), *given], cwd=copy, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for page in re.findall(r"reports/\S+\.html", command):
+        assert (copy / page).is_file()
+
+
+@pytest.mark.slow
+def test_the_answer_is_the_one_the_records_give(copy):
+    study = panel.build(copy / "data/raw", copy / "data/clean")
+    records = pd.concat([results.estimate_term(study, term) for term in (1, 2, 3)])
+    phrases = evidence.phrase_matrix(study, records, "funded", "broad")
+    lines = answers.answer_policy(records, phrases, "funded", "broad")
+    assert between("answer") == "".join(f"- {line}\n" for line in lines)
+
+
+def test_the_modules_are_listed_with_what_they_are_for():
+    listed = dict(re.findall(r"^(\S+)\.py +(.+)$", between("modules"), re.M))
+    first_lines = {}
+    for path in (ROOT / "src/clusterpolicy").glob("[a-z]*.py"):
+        docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+        first_lines[path.stem] = docstring.splitlines()[0].rstrip(".")
+    assert listed == first_lines
+
+
+def imported(path):
+    """Modules of the package that a module needs when it runs, those for type checkers left out."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for_types = [
+        node
+        for block in ast.walk(tree)
+        if isinstance(block, ast.If) and getattr(block.test, "id", "") == "TYPE_CHECKING"
+        for node in ast.walk(block)
+    ]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node not in for_types:
+            if node.module == "clusterpolicy":
+                yield from (alias.name for alias in node.names)
+            elif (node.module or "").startswith("clusterpolicy."):
+                yield node.module.split(".")[1]
+
+
+def test_each_module_imports_only_from_those_above_it():
+    order = re.findall(r"^(\S+)\.py ", between("modules"), re.M)
+    for place, name in enumerate(order):
+        below = set(imported(ROOT / f"src/clusterpolicy/{name}.py")) - set(order[:place])
+        assert not below, f"{name} imports {below}, which the README lists below it"
+
+
+def test_the_words_are_those_of_the_glossary():
+    words = pd.read_csv(ROOT / "data/raw/glossary.csv")["word"]
+    section = README.split("## Words")[1].split("\n## ")[0]
+    assert [word for word in words if f"**{word}**" not in section] == []
+
+
+def test_every_link_to_a_file_leads_somewhere():
+    targets = re.findall(r"\]\((?!http)([^)#]+)\)", README)
+    assert targets
+    assert [target for target in targets if not (ROOT / target).exists()] == []

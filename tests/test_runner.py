@@ -1,0 +1,785 @@
+"""Only what changed is made again, and a reader never meets half a page."""
+
+import errno
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from concurrent.futures import Future
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from conftest import ROOT
+from small_study import PACKAGE_FOLDER, TERM_PARAMETERS, SmallStudy
+
+from clusterpolicy import freshness, kernels, publishing, runner, tracing
+from clusterpolicy.freshness import Contents, InputFault
+from clusterpolicy.parameters import UsageFault
+from clusterpolicy.progress import Screen
+from clusterpolicy.publishing import CannotWrite, Workspace
+from clusterpolicy.runner import REPORTS, Plan, ReportSpec, Settings
+from clusterpolicy.workers import Outcome
+
+
+class Quiet(Screen):
+    """Keeps what would be printed."""
+
+    def __init__(self):
+        super().__init__()
+        self.faults, self.started, self.notes = [], [], []
+
+    def start(self, name, reason):
+        self.started.append((name, reason))
+
+    def end(self, *_):
+        pass
+
+    def fault(self, line, detail=""):
+        self.faults.append(line)
+
+    def note(self, line):
+        self.notes.append(line)
+
+
+class AtOnce:
+    """An executor that does each job as it comes in: the seam for any other executor."""
+
+    def submit(self, run, *arguments):
+        future = Future()
+        future.set_result(run(*arguments))
+        return future
+
+
+class Hand:
+    """Stands for the processes: reads and writes what the small study's notebooks would."""
+
+    def __init__(self, workspace):
+        self.workspace = workspace
+        self.ran = []
+        self.failing = {}
+
+    def __call__(self, job, limit, report_cell):
+        name, root = job["name"], self.workspace.root
+        self.ran.append(name)
+        report_cell(1, 1, "step-1")
+        if name in self.failing:
+            return Outcome(notebook=b"{}", fault=(self.failing[name], f"{name}: failed", "why"))
+        reads, writes = {
+            "data-quality": (["data/raw/figures.csv"], ["data/clean/panel.parquet"]),
+            "index": ([f"data/results/term-{n}.csv" for n in (1, 2, 3)], []),
+        }.get(name, (["data/clean/panel.parquet"], [f"data/results/{name}.csv"]))
+        content = b"".join((root / path).read_bytes() for path in reads)
+        for path in writes:
+            (root / path).parent.mkdir(exist_ok=True)
+            (root / path).write_bytes(content)
+        used = {
+            "read": {path: freshness.hash_file(root / path) for path in reads},
+            "listed": {},
+            "written": {path: freshness.hash_file(root / path) for path in writes},
+        }
+        page = f"<html>{name} {sorted(job['parameters'].items())} {content}</html>".encode()
+        return Outcome(page, b"{}", used)
+
+
+@pytest.fixture
+def study(tmp_path):
+    return SmallStudy(tmp_path / "作業 folder")
+
+
+@pytest.fixture
+def workspace(study):
+    package = study.root / "src" / "clusterpolicy"
+    package.mkdir()
+    for name in ("report", "jobs", "panel", "effects", "figures"):
+        (package / f"{name}.py").write_text("")
+    (package / "effects.py").write_text("from clusterpolicy import panel\n")
+    (package / "template.css").write_text("p {}")
+    return Workspace(study.root, package)
+
+
+@pytest.fixture
+def hand(workspace):
+    return Hand(workspace)
+
+
+def build(workspace, hand, names=(), chosen=None, force=False, reports=None):
+    """Build with `hand` in the place of processes: what ran, the results, the screen."""
+    specs = reports or runner.select(names)
+    screen = Quiet()
+    hand.ran.clear()
+    plan = Plan(workspace, specs, chosen or {}, Settings(force=force))
+    with publishing.lock(workspace):
+        results = {result.name: result for result in plan.carry_out(AtOnce(), hand, screen)}
+    return hand.ran[:], results, screen
+
+
+# --- which reports there are ------------------------------------------------------------------
+
+
+def test_every_report_comes_after_those_it_needs():
+    names = list(REPORTS)
+    for spec in REPORTS.values():
+        assert all(names.index(needed) < names.index(spec.name) for needed in spec.needs)
+
+
+def test_choosing_a_report_chooses_what_it_needs():
+    assert [s.name for s in runner.select(["index"])] == list(REPORTS)
+    assert [s.name for s in runner.select([], term=2)] == ["data-quality", "term-2"]
+    assert [s.name for s in runner.select(["data-quality"])] == ["data-quality"]
+
+
+def test_a_report_more_is_one_entry_more(workspace, hand, monkeypatch):
+    spec = ReportSpec(
+        "projects/tama", "2-evaluate-term.ipynb", "Tama", fixed=(("term", 1),), needs=("index",)
+    )
+    monkeypatch.setitem(REPORTS, spec.name, spec)
+    ran, _, _ = build(workspace, hand, ["projects/tama"])
+    assert ran[-1] == "projects/tama"
+    assert (workspace.reports / "projects" / "tama.html").is_file()
+    assert ["../index.html", REPORTS["index"].title] in runner._siblings(spec)
+
+
+# --- nothing redone ---------------------------------------------------------------------------
+
+
+def test_the_first_build_makes_all_and_the_second_none(workspace, hand):
+    ran, results, _ = build(workspace, hand)
+    assert ran == list(REPORTS)
+    assert {result.state for result in results.values()} == {"built"}
+    assert Plan(workspace, runner.select([]), {}, Settings()).is_done()
+    ran, results, _ = build(workspace, hand)
+    assert ran == []
+    assert {result.state for result in results.values()} == {"unchanged"}
+
+
+TERMS = ["term-1", "term-2", "term-3"]
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "remade"),
+    [
+        ("data/raw/figures.csv", "year,value\n2001,6\n", list(REPORTS)),
+        ("data/clean/panel.parquet", "edited by hand", ["data-quality"]),
+        ("data/results/term-2.csv", "edited by hand", ["term-2"]),
+        ("data/raw/other.csv", "read by nobody", []),
+        ("requirements.lock", "pandas==1\n", list(REPORTS)),
+        ("src/clusterpolicy/panel.py", "x = 1", ["term-1", "term-2", "term-3"]),
+        ("src/clusterpolicy/report.py", "x = 1", list(REPORTS)),
+        ("src/clusterpolicy/template.css", "p { margin: 0 }", list(REPORTS)),
+        ("src/clusterpolicy/figures.py", "x = 1", []),
+        ("reports/term-3.html", "edited by hand", ["term-3"]),
+    ],
+)
+def test_a_change_remakes_what_depends_on_it_and_nothing_else(
+    study, workspace, hand, path, content, remade
+):
+    study.notebook("2-evaluate-term", TERM_PARAMETERS, "from clusterpolicy import effects")
+    build(workspace, hand)
+    (workspace.root / path).write_text(content)
+    assert build(workspace, hand)[0] == remade
+    assert build(workspace, hand)[0] == []
+
+
+def test_deleted_pages_and_results_are_made_again(workspace, hand):
+    build(workspace, hand)
+    (workspace.page("term-1")).unlink()
+    (workspace.root / "data/results/term-2.csv").unlink()
+    assert build(workspace, hand)[0] == ["term-1", "term-2"]
+
+
+def test_dates_and_the_noise_of_tools_change_nothing(study, workspace, hand):
+    build(workspace, hand)
+    for path in workspace.root.rglob("*"):
+        if "build" not in path.parts:
+            os.utime(path, (0, 0))
+    path = workspace.notebooks / "2-evaluate-term.ipynb"
+    notebook = json.loads(path.read_bytes())
+    notebook["metadata"]["kernelspec"]["display_name"] = "Python 3.11 (another)"
+    notebook["cells"][2]["execution_count"] = 7
+    notebook["cells"][2]["source"] = notebook["cells"][2]["source"].splitlines(keepends=True)
+    path.write_text(json.dumps(notebook, indent=4))
+    assert build(workspace, hand)[0] == []
+    notebook["cells"][0]["source"] = "# Another question"
+    path.write_text(json.dumps(notebook))
+    assert build(workspace, hand)[0] == TERMS
+
+
+def test_another_parameter_remakes_the_reports_that_take_it(workspace, hand):
+    build(workspace, hand)
+    ran, _, screen = build(workspace, hand, chosen={"clock": "planned"})
+    assert ran == [*TERMS, "index"]
+    assert screen.started[0] == ("term-1", "other clock")
+    assert b"planned" in workspace.page("term-1").read_bytes()
+    assert build(workspace, hand, chosen={"indicator": "employees"})[0][0] == "data-quality"
+
+
+def test_no_more_than_the_given_number_run_at_a_time(workspace, hand):
+    class Slow(AtOnce):
+        """Lets a job end only when the next question comes."""
+
+        def __init__(self):
+            self.open, self.most = [], 0
+
+        def submit(self, run, *arguments):
+            future = Future()
+            self.open.append((future, run, arguments))
+            self.most = max(self.most, len(self.open))
+            return future
+
+    class Ticking(Quiet):
+        def tick(self, *_):
+            future, run, arguments = slow.open.pop(0)
+            future.set_result(run(*arguments))
+
+    slow = Slow()
+    plan = Plan(workspace, runner.select([]), {}, Settings(jobs=2))
+    with publishing.lock(workspace):
+        plan.carry_out(slow, hand, Ticking())
+    assert slow.most == 2
+    assert hand.ran == list(REPORTS)
+
+
+def test_force_makes_all(workspace, hand):
+    build(workspace, hand)
+    assert build(workspace, hand, force=True)[0] == list(REPORTS)
+
+
+def test_the_reason_is_said(workspace, hand):
+    build(workspace, hand)
+    (workspace.root / "data/raw/figures.csv").write_text("year,value\n2001,6\n")
+    _, _, screen = build(workspace, hand, ["term-1"])
+    assert screen.started == [
+        ("data-quality", "data/raw/figures.csv changed"),
+        ("term-1", "data/clean/panel.parquet changed"),
+    ]
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[]", '{"format": 1}', '{"format": 0, "reports": {}}'])
+def test_a_damaged_manifest_costs_one_build(workspace, hand, damage):
+    build(workspace, hand)
+    workspace.manifest.write_text(damage)
+    assert build(workspace, hand)[0] == list(REPORTS)
+    assert build(workspace, hand)[0] == []
+
+
+def test_an_entry_that_lacks_something_counts_as_none(workspace, hand):
+    build(workspace, hand)
+    content = json.loads(workspace.manifest.read_bytes())
+    del content["reports"]["term-1"]["read"]
+    workspace.manifest.write_text(json.dumps(content))
+    assert build(workspace, hand)[0] == ["term-1"]
+
+
+def test_an_input_edited_during_the_run_is_named_and_its_report_made_again(workspace, hand):
+    raw = workspace.root / "data/raw/figures.csv"
+
+    def edited_meanwhile(job, limit, report_cell):
+        outcome = hand(job, limit, report_cell)
+        if job["name"] == "data-quality":
+            raw.write_text("year,value\n2001,7\n")
+        return outcome
+
+    edited_meanwhile.ran = hand.ran
+    _, _, screen = build(workspace, edited_meanwhile, ["data-quality"])
+    assert screen.notes == [
+        "data-quality: data/raw/figures.csv changed while it was made: run again"
+    ]
+    assert build(workspace, hand, ["data-quality"])[0] == ["data-quality"]
+    assert b"2001,7" in workspace.page("data-quality").read_bytes()
+
+
+# --- failures ---------------------------------------------------------------------------------
+
+
+def test_a_failed_report_keeps_its_old_page_and_the_others_are_made(workspace, hand):
+    build(workspace, hand)
+    before = workspace.page("term-2").read_bytes()
+    (workspace.root / "data/raw/figures.csv").write_text("year,value\n2001,6\n")
+    hand.failing = {"term-2": 5}
+    ran, results, screen = build(workspace, hand)
+    assert ran == ["data-quality", "term-1", "term-2", "term-3"]
+    assert {name: result.state for name, result in results.items()} == {
+        "data-quality": "built",
+        "term-1": "built",
+        "term-2": "failed",
+        "term-3": "built",
+        "index": "skipped",
+    }
+    assert screen.faults == ["term-2: failed"]
+    assert workspace.page("term-2").read_bytes() == before
+    assert (workspace.build / "notebooks" / "term-2.failed.ipynb").is_file()
+    assert (workspace.build / "logs" / "term-2.log").read_text().startswith("term-2: failed\nwhy")
+
+
+def test_a_failure_is_not_forgotten_by_the_next_build(workspace, hand):
+    hand.failing = {"term-2": 5}
+    for _ in range(2):
+        ran, results, _ = build(workspace, hand, ["term-2"])
+        assert ran[-1] == "term-2"
+        assert results["term-2"].code == 5
+        assert not workspace.page("term-2").exists()
+    hand.failing = {}
+    assert build(workspace, hand, ["term-2"])[1]["term-2"].state == "built"
+    assert not (workspace.build / "notebooks" / "term-2.failed.ipynb").exists()
+
+
+def test_a_missing_notebook_stops_its_own_reports_only(workspace, hand):
+    (workspace.notebooks / "4-compare-terms.ipynb").unlink()
+    ran, results, screen = build(workspace, hand)
+    assert ran == list(REPORTS)[:-1]
+    assert results["index"].code == 4
+    assert screen.faults == [
+        "notebooks/4-compare-terms.ipynb: no such file or directory: "
+        "restore it with `git checkout -- notebooks/4-compare-terms.ipynb`"
+    ]
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[]", '{"cells": 1}', '{"cells": [{"a": 1}]}', "\xff"])
+def test_a_damaged_notebook_is_an_input_fault(workspace, damage):
+    path = workspace.notebooks / "2-evaluate-term.ipynb"
+    path.write_bytes(damage.encode("latin-1"))
+    with pytest.raises(InputFault, match="damaged"):
+        freshness.read_source(workspace, path.name)
+
+
+def test_a_parameter_missing_from_the_notebook_stops_all_before_anything_runs(
+    study, workspace, hand
+):
+    study.notebook("2-evaluate-term", 'term = 1\nclock = "funded"', "pass")
+    with pytest.raises(UsageFault, match=r"2-evaluate-term.*'fields_map' is not in its parameters"):
+        build(workspace, hand)
+    assert hand.ran == []
+
+
+def test_a_missing_input_is_named_with_the_report_that_reads_it(workspace, hand):
+    (workspace.root / "data/raw/figures.csv").unlink()
+    ran, results, screen = build(workspace, hand)
+    assert ran == []
+    assert results["data-quality"].code == 4
+    assert screen.faults[0].startswith("data/raw/*.csv: no such file for report data-quality")
+
+
+def test_two_reports_must_not_write_the_same_file(workspace, hand):
+    def clashing(job, limit, report_cell):
+        outcome = hand(job, limit, report_cell)
+        if job["name"].startswith("term"):
+            outcome.used["written"]["data/results/all.csv"] = "0"
+        return outcome
+
+    clashing.ran = hand.ran
+    _, results, screen = build(workspace, clashing)
+    assert [results[name].code for name in TERMS] == [0, 5, 5]
+    assert screen.faults[0].startswith("data/results/all.csv: written by term-2 and by term-1")
+
+
+# --- publishing -------------------------------------------------------------------------------
+
+
+class Breaking:
+    """Makes the Nth call of the system that publishing relies on fail, once or from then on."""
+
+    def __init__(self, monkeypatch, at, for_good):
+        self.count, self.at, self.for_good = 0, at, for_good
+        monkeypatch.setattr(publishing, "open", self.opened, raising=False)
+        for name in ("fsync", "replace"):
+            monkeypatch.setattr(publishing.os, name, self.wrap(getattr(os, name)))
+        monkeypatch.setattr(publishing.os, "open", self.wrap(os.open))
+
+    def step(self):
+        self.count += 1
+        if self.count == self.at or (self.for_good and self.count > self.at):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def wrap(self, function):
+        def stepping(*arguments, **named):
+            self.step()
+            return function(*arguments, **named)
+
+        return stepping
+
+    def opened(self, *arguments):
+        self.step()
+        return Leaky(open(*arguments), self)
+
+
+class Leaky:
+    """A file whose write takes the first half before it fails."""
+
+    def __init__(self, stream, breaking):
+        self.stream, self.breaking = stream, breaking
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stream.close()
+
+    def write(self, content):
+        self.stream.write(content[: len(content) // 2])
+        self.stream.flush()
+        self.breaking.step()
+        self.stream.write(content[len(content) // 2 :])
+
+    def flush(self):
+        self.breaking.step()
+        self.stream.flush()
+
+    def fileno(self):
+        return self.stream.fileno()
+
+
+@pytest.mark.parametrize("for_good", [False, True])
+def test_whichever_step_fails_the_page_is_the_old_or_the_new_one(workspace, for_good, monkeypatch):
+    old, new = b"old" * 1000, b"new" * 1000
+    entry = dict.fromkeys(publishing.ENTRY_KEYS, "x")
+    (workspace.build).mkdir()
+    steps, succeeded, refusals = 0, False, []
+    while not succeeded:
+        steps += 1
+        manifest = {}
+        publishing.publish(workspace, "term-1", old, entry, manifest)
+        with monkeypatch.context() as patch:
+            breaking = Breaking(patch, steps, for_good)
+            try:
+                publishing.publish(workspace, "term-1", new, entry, manifest)
+                succeeded = breaking.count < steps
+            except CannotWrite as refusal:
+                refusals.append(str(refusal))
+        found = workspace.page("term-1").read_bytes()
+        assert found in (old, new)
+        recorded = publishing.read_manifest(workspace)["term-1"]["page"]
+        is_known = recorded == freshness.hash_file(workspace.page("term-1"))
+        assert is_known or found == new  # at worst the page is made again
+        assert [path.name for path in workspace.reports.iterdir()] == ["term-1.html"]
+        assert list((workspace.build / "staging").iterdir()) == []
+    assert len(refusals) == steps - 1
+    assert all("(no space left on device): free some space" in line for line in refusals)
+    assert steps > 12  # open, write, flush, sync, rename, open and sync of the folder; twice
+
+
+def test_who_has_the_old_page_open_goes_on_reading_it(workspace):
+    publishing.replace_file(workspace, workspace.page("term-1"), b"old" * 1000)
+    with open(workspace.page("term-1"), "rb") as reader:
+        publishing.replace_file(workspace, workspace.page("term-1"), b"new" * 1000)
+        assert reader.read() == b"old" * 1000
+    assert workspace.page("term-1").read_bytes() == b"new" * 1000
+
+
+def test_what_a_killed_build_left_unfinished_is_cleared_away(workspace):
+    staging = workspace.build / "staging"
+    staging.mkdir(parents=True)
+    (staging / "1-term-1.html").write_text("half")
+    with publishing.lock(workspace):
+        assert not staging.exists()
+
+
+def test_a_read_only_reports_folder_is_noticed_before_anything_runs(workspace, monkeypatch):
+    def refuse(*_arguments, **_named):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    workspace.build.mkdir()
+    monkeypatch.setattr("pathlib.Path.touch", refuse)
+    with pytest.raises(CannotWrite, match=r"build: cannot be written \(read-only file system\)"):
+        publishing.check_writable(workspace)
+
+
+def test_reports_on_another_volume_are_staged_there(workspace, monkeypatch):
+    workspace.reports.mkdir()
+    workspace.build.mkdir()
+    real = os.stat_result
+
+    class Elsewhere(type(workspace.reports)):
+        def stat(self, **named):
+            found = super().stat(**named)
+            return (
+                real((*found[:2], found.st_dev + 1, *found[3:10]))
+                if self.name == "reports"
+                else found
+            )
+
+    monkeypatch.setattr(Workspace, "reports", property(lambda w: Elsewhere(w.root / "reports")))
+    publishing.replace_file(workspace, workspace.page("term-1"), b"x")
+    assert (workspace.root / "reports" / ".staging").is_dir()
+    assert not (workspace.build / "staging").exists()
+
+
+def test_one_build_at_a_time_and_the_other_is_told_who(workspace):
+    told = rf"another build is running \(process {os.getpid()} "
+    with publishing.lock(workspace), pytest.raises(CannotWrite, match=told):
+        publishing.lock(workspace, patience=0.1).__enter__()
+    with publishing.lock(workspace):
+        pass
+
+
+def test_a_lock_that_its_holder_left_behind_is_free(workspace):
+    workspace.build.mkdir()
+    (workspace.build / "lock").write_text("process 1 on elsewhere")
+    with publishing.lock(workspace, patience=0):
+        handle = os.open(workspace.build / "lock", os.O_RDWR)
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.close(handle)
+
+
+# --- what a page depends on -------------------------------------------------------------------
+
+
+def test_imports_are_followed_through_the_package(workspace):
+    package = workspace.package
+    (package / "panel.py").write_text("def load():\n    from .figures import x\n")
+    cells = [
+        {"cell_type": "code", "source": "%matplotlib inline\nimport clusterpolicy.effects as e"},
+        {"cell_type": "code", "source": ["import json, pandas.api\n", "import clusterpolicy\n"]},
+        {"cell_type": "code", "source": "this is not Python"},
+        {"cell_type": "markdown", "source": "from clusterpolicy import nothing"},
+    ]
+    used = freshness.code_used(cells, package)
+    assert used.libraries == {"clusterpolicy", "json", "pandas"}
+    assert set(used.modules) == {
+        "effects.py",
+        "panel.py",
+        "figures.py",
+        "report.py",
+        "jobs.py",
+        "template.css",
+    }
+
+
+def test_files_are_seen_whichever_library_opens_them(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import sys; from pathlib import Path; from clusterpolicy import tracing\n"
+        "root, log = map(Path, sys.argv[1:]); tracing.record_files(root, log)\n"
+        "import os, numpy as np, pandas as pd, pyarrow as pa, pyarrow.parquet as pq\n"
+        "os.chdir(root / 'data')\n"
+        "table = pd.read_csv('in.csv')\n"
+        "pd.read_parquet('in.parquet'); pq.read_table(root / 'data/in2.parquet')\n"
+        "pq.ParquetFile('in3.parquet').read(); np.loadtxt('in.txt'); Path('in.bin').read_bytes()\n"
+        "sorted(Path('folder').glob('*')); Path('absent').exists()\n"
+        "try: open('absent.csv')\n"
+        "except FileNotFoundError: pass\n"
+        "table.to_csv('out.csv'); table.to_parquet('out.parquet')\n"
+        "pq.write_table(pa.table({'a': [1]}), 'out2.parquet'); np.save('out.npy', [1])\n"
+        "table.to_csv('.part'); os.replace('.part', 'renamed.csv'); pd.read_csv('renamed.csv')\n"
+        "open('../build/log', 'w'); open('../src/module.py')\n"
+    )
+    root, log = tmp_path / "root", tmp_path / "log"
+    for folder in ("data/folder", "build", "src"):
+        (root / folder).mkdir(parents=True)
+    table = pd.DataFrame({"a": [1]})
+    table.to_csv(root / "data/in.csv")
+    for name in ("in", "in2", "in3"):
+        table.to_parquet(root / f"data/{name}.parquet")
+    (root / "data/in.txt").write_text("1")
+    (root / "data/in.bin").write_text("1")
+    (root / "src/module.py").touch()
+    run_python(script, root, log)
+    used = tracing.read_record(root, log)
+    inputs = ["in.csv", "in.parquet", "in2.parquet", "in3.parquet", "in.txt", "in.bin"]
+    assert used["read"] == {
+        **{f"data/{name}": freshness.hash_file(root / "data" / name) for name in inputs},
+        "data/absent.csv": None,
+    }
+    outputs = ["out.csv", "out.parquet", "out2.parquet", "out.npy", "renamed.csv"]
+    assert set(used["written"]) == {f"data/{name}" for name in outputs}
+    assert set(used["listed"]) == {"data/folder"}
+
+
+def run_python(script, *arguments):
+    subprocess.run(
+        [sys.executable, script, *arguments],
+        env={**os.environ, "PYTHONPATH": str(PACKAGE_FOLDER)},
+        check=True,
+    )
+
+
+def test_a_file_that_appears_or_vanishes_is_a_change(workspace):
+    entry = {
+        "parameters": {},
+        "notebook": "n",
+        "heading": "h",
+        "environment": freshness.environment_hash(Contents(workspace)),
+        "code": {},
+        "read": {"data/raw/later.csv": None},
+        "listed": {"data/raw": freshness.hash_listing(workspace.root / "data/raw")},
+        "written": {},
+        "page": freshness.hash_file(workspace.page("term-1")),
+    }
+    wanted = {"parameters": {}, "notebook": "n", "heading": "h"}
+
+    def reason():
+        return freshness.why_stale(entry, Contents(workspace), "term-1", wanted)
+
+    assert reason() is None
+    (workspace.root / "data/raw/more.csv").touch()
+    assert reason() == "data/raw changed"
+    (workspace.root / "data/raw/more.csv").unlink()
+    (workspace.root / "data/raw/later.csv").touch()
+    assert reason() == "data/raw/later.csv changed"
+
+
+def test_kernels_are_not_given_the_secrets_of_the_shell(tmp_path, monkeypatch):
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
+    monkeypatch.setenv("ESTAT_APP_ID", "x")
+    monkeypatch.setenv("LC_ALL", "ja_JP.UTF-8")
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    given = kernels.environment(tmp_path)
+    assert not {"AWS_SECRET_ACCESS_KEY", "ESTAT_APP_ID"} & set(given)
+    assert (given["TZ"], given["LC_ALL"], given["PYTHONHASHSEED"]) == ("UTC", "C.UTF-8", "0")
+
+
+# --- the screen -------------------------------------------------------------------------------
+
+
+class Paper:
+    """A stream that keeps what is written to it."""
+
+    def __init__(self, is_terminal):
+        self.is_terminal, self.text = is_terminal, ""
+
+    def write(self, text):
+        self.text += text
+
+    def flush(self):
+        pass
+
+    def isatty(self):
+        return self.is_terminal
+
+
+def test_a_log_has_one_line_a_step_and_no_control_characters():
+    out, err = Paper(False), Paper(False)
+    screen = Screen(out, err)
+    screen.start("term-1", "forced")
+    for number in range(1, 40):
+        screen.cell("term-1", number, 39, "x")
+        screen.tick(0, 2)
+    screen.end("term-1", "built", 1.25)
+    screen.fault("term-2: failed\x1b[2J", "Traceback")
+    screen.summary([("term-1", "built"), ("term-2", "failed"), ("index", "skipped")], "reports/")
+    assert out.text.splitlines()[:2] == ["term-1: running (forced)", "term-1: built in 1.2 s"]
+    assert out.text.splitlines()[2].startswith("1 built, 1 failed, 1 skipped in ")
+    assert "not run, because what they need failed: index" in out.text
+    assert err.text == "term-2: failed\\x1b[2J\n"
+
+
+def test_a_terminal_has_one_live_line_per_running_report():
+    out = Paper(True)
+    screen = Screen(out, Paper(True), verbose=True)
+    screen.start("term-1", "forced")
+    screen.start("term-2", "forced")
+    screen.cell("term-1", 3, 9, "x")
+    screen.tick(1, 4)
+    drawn = out.text.splitlines()
+    assert [line.rpartition(",")[0] for line in drawn] == [
+        "  term-1: cell 3 of 9",
+        "  term-2: starting",
+        "  1 of 4 reports",
+    ]
+    screen.tick(1, 4)
+    assert "\x1b[3A\x1b[J" in out.text
+
+
+def test_a_reader_who_leaves_does_not_stop_the_build():
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as out:
+        screen = Screen(out, Paper(False))
+        screen.start("term-1", "forced")
+        screen.end("term-1", "built", 1)
+        screen.summary([("term-1", "built")], "reports/")
+
+
+# --- the study itself -------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory):
+    """A copy of the repository in which every report was built, and what that said."""
+    copy = tmp_path_factory.mktemp("real") / "産業 クラスター"
+    for folder in ("src", "notebooks", "data/raw"):
+        shutil.copytree(
+            ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__", ".*")
+        )
+    for file in ("pyproject.toml", "requirements.lock"):
+        shutil.copy(ROOT / file, copy / file)
+    return copy, run_study(copy, "fork")
+
+
+def run_study(root, mode, *arguments, **environment):
+    code = (
+        "import sys; from clusterpolicy.__main__ import main;"
+        "from clusterpolicy.runner import Settings;"
+        f"sys.exit(main(['report', *sys.argv[1:]], Settings(fork={mode == 'fork'})))"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        env={**os.environ, "PYTHONPATH": str(root / "src"), **environment},
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+    )
+
+
+def _made_before(root):
+    given = {root: ["build", "reports"], root / "data": ["clean", "results"]}
+    return lambda folder, _names: given.get(Path(folder), [])
+
+
+def made(root):
+    """Return every page, result and clean table with its content."""
+    folders = ("reports", "data/results", "data/clean")
+    paths = sorted(path for folder in folders for path in (root / folder).rglob("*"))
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in paths}
+
+
+@pytest.mark.slow
+def test_every_report_of_the_study_is_built_once(real):
+    root, first = real
+    assert (first.returncode, first.stderr) == (0, "")
+    assert "run again" not in first.stdout
+    began = time.monotonic()
+    second = run_study(root, "fork")
+    assert second.stdout.startswith("nothing to do")
+    assert time.monotonic() - began < 2
+
+
+@pytest.mark.slow
+def test_the_study_gives_the_same_bytes_elsewhere_one_by_one_and_unforked(real, tmp_path):
+    root, _ = real
+    other = tmp_path / "elsewhere"
+    shutil.copytree(root, other, ignore=_made_before(root))
+    settings = {"TZ": "Asia/Tokyo", "LC_ALL": "C", "PYTHONHASHSEED": "5", "HOME": str(tmp_path)}
+    assert run_study(other, "plain", "--jobs=1", **settings).returncode == 0
+    assert made(other) == made(root)
+
+
+@pytest.mark.slow
+def test_changing_one_table_of_the_study_remakes_what_reads_it_and_nothing_else(real):
+    root, _ = real
+    workspace = Workspace(root, root / "src" / "clusterpolicy")
+    plan = Plan(workspace, runner.select([]), {}, Settings())
+    tables = [p.relative_to(root).as_posix() for p in sorted((root / "data").rglob("*.*"))]
+    read_by_none = []
+    for table in tables:
+        before = (root / table).read_bytes()
+        (root / table).write_bytes(before + b" ")
+        contents = Contents(workspace)
+        stale = {spec.name for spec in plan.waiting if plan.reason(spec, contents) is not None}
+        (root / table).write_bytes(before)
+        entries = plan.manifest.items()
+        assert stale == {n for n, e in entries if table in e["read"] or table in e["written"]}
+        read_by_none += [] if stale else [table]
+    assert not [table for table in read_by_none if "data/raw" not in table]
+    reads = {name: set(entry["read"]) for name, entry in plan.manifest.items()}
+    assert "data/raw/prefecture_shipments.csv" in reads["data-quality"]
+    assert {f"data/results/term-{number}.csv" for number in (1, 2, 3)} <= reads["index"]
+    for number in (1, 2, 3):
+        assert not any(path.startswith("data/raw") for path in reads[f"term-{number}"])
+        assert list(plan.manifest[f"term-{number}"]["written"]) == [
+            f"data/results/term-{number}.csv"
+        ]

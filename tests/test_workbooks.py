@@ -1,0 +1,386 @@
+"""Accounts, prefecture tables and boundaries are read as published, or refused by name."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import real_files
+import small_workbook
+
+from clusterpolicy import cleaning, rules, sources, workbooks
+
+PREFECTURES = sources.read_raw("prefectures")
+INDUSTRIES = sources.read_raw("account_industries")
+PRODUCT = "product_million_yen"
+YEARS = range(1975, 2000)  # base b1990: no industries, so that a sheet stays small
+
+
+def sheet(year, unit="（単位：100万円）", columns=("製造業", "県内総生産"), heading=None):
+    """Return one year of the accounts: manufacturing is the prefecture's number, the total 100."""
+    number = year - 1925 if year < 1989 else year - 1988
+    era = "昭和" if year < 1989 else "平成"
+    full_width = str(number).translate(str.maketrans("0123456789", "０１２３４５６７８９"))
+    shown = "元" if year == 1989 else full_width
+    rows = [
+        [None, None, "１．経済活動別", "県内総生産"],
+        [None, heading or f"【{era}{shown}年度】", None, unit],
+        [None, None, *columns],
+    ]
+    for code, name in enumerate(PREFECTURES["name_ja"], start=1):
+        rows.append([f"{code:02d}" if code % 2 else code, f"{name}　", code, 100])
+    return [*rows, [None, "全県計", 1128, 4700]]
+
+
+def book(**changed):
+    """Return the sheets of all years; `changed` gives others, by y1975 and the like."""
+    sheets = {"output_75-99": [["", "", 0], [1975, 1, 2]]}  # somebody's own sheet
+    for year in YEARS:
+        name = f"Ｓ{year - 1925}" if year < 1989 else str(year - 1988)
+        sheets[name] = changed.get(f"y{year}", sheet(year))
+    return {name: rows for name, rows in sheets.items() if rows is not None}
+
+
+@pytest.fixture
+def read(tmp_path):
+    def write_and_read(sheets):
+        path = small_workbook.write(tmp_path / "accounts.xlsx", sheets)
+        return workbooks.read_accounts(path, "b1990", INDUSTRIES, PREFECTURES)
+
+    return write_and_read
+
+
+def test_every_year_is_read_whatever_its_digits_and_era(read):
+    table = read(book())
+    assert sorted(table["fy"].unique()) == list(YEARS)
+    assert len(table) == 25 * 47 * 2
+    of_1989 = table[(table["fy"] == 1989) & (table["industry"] == "manufacturing")]
+    assert of_1989[PRODUCT].tolist() == list(range(1, 48))
+    assert of_1989["pref_code"].tolist() == PREFECTURES["pref_code"].tolist()
+
+
+def test_marks_and_figures_typed_as_text_are_told_apart(read):
+    rows = sheet(1980)
+    rows[3][2], rows[4][2], rows[5][2], rows[6][2] = "x", "-", "1,234", -5.0
+    table = read(book(y1980=rows))
+    of_1980 = table[(table["fy"] == 1980) & (table["industry"] == "manufacturing")].head(5)
+    assert of_1980["status"].tolist() == ["hidden", "nil", "observed", "observed", "observed"]
+    assert of_1980[PRODUCT].fillna(0).tolist() == [0, 0, 1234, -5, 5]
+
+
+def _swapped(rows):
+    rows[4], rows[5] = rows[5], rows[4]
+    return rows
+
+
+ACCOUNT_FAULTS = {
+    "year missing": (book(y1990=None), "found sheets of the fiscal years"),
+    "two calendars": (
+        book(y1990=sheet(1990, heading="【平成２年度（１９９１）】")),
+        r"sheet 2: found the years \[1990, 1991\] in its heading and name",
+    ),
+    "other unit": (book(y1976=sheet(1976, unit="（単位：億円）")), r"sheet Ｓ51: found no unit"),
+    "column missing": (
+        book(y1976=sheet(1976, columns=("鉱業", "県内総生産"))),
+        r"sheet Ｓ51: found 0 columns '製造業', expected one",
+    ),
+    "column twice": (
+        book(y1976=sheet(1976, columns=("製造業", "県内総生産", "製造業"))),
+        r"sheet Ｓ51: found 2 columns '製造業'",
+    ),
+    "prefectures in another order": (
+        book(y1976=_swapped(sheet(1976))),
+        r"sheet Ｓ51: found other lines than the 47",
+    ),
+    "neither number nor mark": (
+        book(
+            y1976=[
+                [("?" if cell == 47 and at == 2 else cell) for at, cell in enumerate(row)]
+                for row in sheet(1976)
+            ]
+        ),
+        r"fiscal year 1976: manufacturing: row 47: found '\?': neither a number nor a known mark",
+    ),
+}
+
+
+@pytest.mark.parametrize(("sheets", "message"), ACCOUNT_FAULTS.values(), ids=ACCOUNT_FAULTS)
+def test_spoilt_accounts_are_refused(read, sheets, message):
+    with pytest.raises(sources.DataFault, match=rf"^accounts\.xlsx: {message}"):
+        read(sheets)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"<html>", b"\xd0\xcf\x11\xe0" * 300])
+@pytest.mark.parametrize("name", ["accounts.xlsx", "accounts.xls"])
+def test_a_damaged_workbook_is_named(tmp_path, content, name):
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(sources.InputMissing, match=rf"^{name}: no workbook that can be read"):
+        workbooks.read_accounts(path, "b2000", INDUSTRIES, PREFECTURES)
+
+
+def test_a_workbook_cut_off_anywhere_is_named_or_refused(tmp_path):
+    content = small_workbook.write(tmp_path / "whole.xlsx", book()).read_bytes()
+    path = tmp_path / "accounts.xlsx"
+    for kept in np.linspace(0, len(content) - 1, 25).astype(int):
+        path.write_bytes(content[:kept])
+        with pytest.raises((sources.InputMissing, sources.DataFault), match=r"^accounts\.xlsx: "):
+            workbooks.read_accounts(path, "b1990", INDUSTRIES, PREFECTURES)
+
+
+def test_a_missing_workbook_is_named(tmp_path):
+    with pytest.raises(sources.InputMissing, match=r"^gone\.xlsx: missing .*run `make data`"):
+        workbooks.read_accounts(tmp_path / "gone.xlsx", "b2000", INDUSTRIES, PREFECTURES)
+
+
+# ---- Social statistics (CP932) and the census by prefecture (yen) -------------------------------
+
+SSDS_HEADER = (
+    "調査年 コード,調査年,地域 コード,地域,#C04401_製造品出荷額等（従業者1人当たり）【万円】"
+)
+
+
+def ssds(change=lambda rows: rows, encoding="cp932"):
+    rows = [
+        f"2001100000,2001年度,{int(row.pref_code)}000,{row.name_ja},{row.pref_code}.5"
+        for row in PREFECTURES.itertuples()
+    ]
+    return "\n".join([SSDS_HEADER, *change(rows), ""]).encode(encoding)
+
+
+@pytest.fixture
+def read_ssds(tmp_path):
+    def write_and_read(content):
+        path = tmp_path / "sales.csv"
+        path.write_bytes(content)
+        return workbooks.read_social_statistics(path, PREFECTURES)
+
+    return write_and_read
+
+
+def test_a_download_in_cp932_is_read_with_its_unit_and_stars(read_ssds):
+    table = read_ssds(ssds(lambda rows: [rows[0].replace("01.5", "***"), *rows[1:]]))
+    assert table["unit"].unique().tolist() == ["万円"]
+    assert table["status"].tolist() == ["not collected"] + ["observed"] * 46
+    assert table["value"].tolist()[1:] == [code + 0.5 for code in range(2, 48)]
+    assert table["indicator"].unique().tolist() == ["C04401"]
+
+
+def test_the_encoding_is_declared_and_never_guessed(read_ssds):
+    with pytest.raises(sources.InputMissing, match=r"^sales\.csv: not CP932, as it is registered"):
+        read_ssds(ssds(encoding="utf-8"))
+
+
+SSDS_FAULTS = {
+    "prefecture missing": (lambda rows: rows[:-1], "found no row of prefecture 47"),
+    "prefecture twice": (lambda rows: [*rows, rows[0]], "found 47 prefectures in 48 rows"),
+    "code and name disagree": (
+        lambda rows: [rows[0].replace("1000,", "2000,"), *rows[1:]],
+        "an area code that does not fit its name",
+    ),
+    "a town": (lambda rows: [rows[0].replace(",1000,", ",1100,"), *rows[1:]], "area code '1100'"),
+    "one field too many": (lambda rows: [f"{row},1" for row in rows], "found 6 fields where"),
+}
+
+
+@pytest.mark.parametrize(("spoil", "message"), SSDS_FAULTS.values(), ids=SSDS_FAULTS)
+def test_spoilt_social_statistics_are_refused(read_ssds, spoil, message):
+    with pytest.raises(sources.DataFault, match=rf"^sales\.csv:.*{message}"):
+        read_ssds(ssds(spoil))
+
+
+def test_a_file_cut_off_in_a_number_is_refused(read_ssds):
+    with pytest.raises(sources.DataFault, match=r"^sales\.csv:48: found no line break at the end"):
+        read_ssds(ssds()[:-3])  # 47.5 would be read as 47
+
+
+def prefecture_census(year="2018-01-01", figure="1000000000"):
+    header = "datetime,prefecture," + ",".join(workbooks.CENSUS_COLUMNS)
+    rows = [f"{year},{name},5,60,{','.join([figure] * 3)}" for name in PREFECTURES["name_ja"]]
+    return "\n".join([header, *rows, ""])
+
+
+@pytest.fixture
+def read_prefecture_census(tmp_path):
+    def write_and_read(content):
+        path = tmp_path / "industrial.csv"
+        path.write_text(content, encoding="utf-8")
+        return workbooks.read_prefecture_census(path, PREFECTURES)
+
+    return write_and_read
+
+
+def test_yen_become_million_yen_and_late_surveys_tell_of_the_year_before(read_prefecture_census):
+    late = read_prefecture_census(prefecture_census())
+    assert late["shipments_million_yen"].unique().tolist() == [1000.0]
+    assert late["employees"].unique().tolist() == [60.0]
+    assert (late["survey_year"].unique().tolist(), late["money_year"].unique().tolist()) == (
+        [2018],
+        [2017],
+    )
+    early = read_prefecture_census(prefecture_census("2014-01-01"))
+    assert early["money_year"].unique().tolist() == [2014]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (prefecture_census("平成30年"), r":2: column datetime: found '平成30年'"),
+        (prefecture_census(figure="n/a"), r"column idt_salaries: row 1: found 'n/a'"),
+        (prefecture_census().replace("idt_costs", "costs"), r"missing \['idt_costs'\]"),
+        (prefecture_census().replace("沖縄県", "琉球"), "found '琉球' where a prefecture"),
+    ],
+)
+def test_a_spoilt_prefecture_census_is_refused(read_prefecture_census, content, message):
+    with pytest.raises(sources.DataFault, match=rf"^industrial\.csv.*{message}"):
+        read_prefecture_census(content)
+
+
+# ---- Boundaries ---------------------------------------------------------------------------------
+
+
+def outlines(change=lambda feature: feature):
+    features = []
+    for code, name in enumerate(PREFECTURES["name_ja"]):
+        x, y = 130 + code / 10, 35.0
+        small = [[[x, y], [x + 0.01, y], [x, y + 0.01], [x, y]]]
+        large = [[[x, y], [x + 0.05, y], [x, y + 0.05], [x, y]]]
+        shape = {"type": "MultiPolygon", "coordinates": [small, large]}
+        features.append({"properties": {"N03_001": name}, "geometry": shape})
+    features[0] = change(features[0])
+    return json.dumps({"type": "FeatureCollection", "features": features})
+
+
+@pytest.fixture
+def read_boundaries(tmp_path):
+    def write_and_read(content):
+        path = tmp_path / "outlines.geojson"
+        path.write_text(content, encoding="utf-8")
+        return workbooks.read_boundaries(path, PREFECTURES)
+
+    return write_and_read
+
+
+def test_each_prefecture_has_its_parts_the_largest_first(read_boundaries):
+    found = read_boundaries(outlines())
+    assert list(found) == PREFECTURES["pref_code"].tolist()
+    assert [ring[:, 0].max() for ring in found["01"]] == [130.05, 130.01]
+
+
+def _moved(feature, coordinates):
+    return {**feature, "geometry": {"type": "Polygon", "coordinates": coordinates}}
+
+
+BOUNDARY_FAULTS = {
+    "open": (lambda f: _moved(f, [[[130, 35], [131, 35], [131, 36], [130, 36]]]), "not closed"),
+    "abroad": (lambda f: _moved(f, [[[0, 0], [1, 0], [1, 1], [0, 0]]]), "outside the country"),
+    "twice": (lambda f: {**f, "properties": {"N03_001": "青森県"}}, "no row of prefecture 01"),
+}
+
+
+@pytest.mark.parametrize(("spoil", "message"), BOUNDARY_FAULTS.values(), ids=BOUNDARY_FAULTS)
+def test_spoilt_boundaries_are_refused(read_boundaries, spoil, message):
+    with pytest.raises(sources.DataFault, match=rf"^outlines\.geojson: .*{message}"):
+        read_boundaries(outlines(spoil))
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"features": [{}]}', outlines()[:5000]])
+def test_other_json_is_named(read_boundaries, content):
+    with pytest.raises(sources.InputMissing, match=r"^outlines\.geojson: no GeoJSON of prefect"):
+        read_boundaries(content)
+
+
+# ---- The published files ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("base", rules.BASES)
+def test_accounts_equal_the_tables_of_the_repository_cell_by_cell(shared, base):
+    ours = cleaning.clean_cell_product(sources.read_raw(f"cell_product_{base}"), base)
+    keys = ["base", "pref_code", "industry", "fy"]
+    read = real_files.accounts(shared, base)
+    read = read[~read["industry"].isin(workbooks.TOTALS.values())]
+    both = ours.merge(read, on=keys, how="outer", validate="one_to_one", indicator=True)
+    assert (both["_merge"] == "both").all()
+    assert (both["status_x"].astype(str) == both["status_y"].astype(str)).all()
+    ours, theirs = both[f"{PRODUCT}_x"].astype(float), both[f"{PRODUCT}_y"]
+    pd.testing.assert_series_equal(ours, theirs, check_names=False, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("base", real_files.ACCOUNTS)
+def test_totals_equal_the_table_of_the_repository(shared, base):
+    ours = sources.read_raw("prefecture_product").query("base == @base").astype({"fy": int})
+    read = real_files.accounts(shared, base)
+    for industry in workbooks.TOTALS.values():
+        both = ours.merge(
+            read[read["industry"] == industry],
+            on=["pref_code", "fy"],
+            how="outer",
+            validate="one_to_one",
+            indicator="side",
+        )
+        assert (both["side"] == "both").all()
+        assert (both[f"{industry}_million_yen"].astype(float) == both[PRODUCT]).all()
+
+
+def test_trap_10_bases_differ_by_prefecture_and_are_kept_apart(shared):
+    parts = [real_files.accounts(shared, base) for base in rules.BASES]
+    every = pd.concat(parts, ignore_index=True)
+    cells = every[~every["industry"].isin(workbooks.TOTALS.values())]
+    assert (cells["status"] == "hidden").sum() == 187
+    assert (cells[PRODUCT] < 0).sum() == 37
+    assert not every.duplicated(["base", "pref_code", "industry", "fy"]).any()
+    made = every[every["industry"] == "manufacturing"].pivot_table(
+        PRODUCT, ["pref_code", "fy"], "base"
+    )
+    # No one national factor: in a single year, prefectures need factors this far apart.
+    ratio = (made["b2011"] / made["b2005"]).dropna().unstack("fy")
+    assert (ratio.max() - ratio.min() > 0.3).all()
+
+
+def test_trap_10_a_workbook_of_another_base_is_refused(shared):
+    path = real_files.only_path(shared, "accounts b1995")  # same industries as b2000
+    with pytest.raises(sources.DataFault, match="expected 1996 to 2009 for base b2000"):
+        workbooks.read_accounts(path, "b2000", INDUSTRIES, PREFECTURES)
+
+
+def test_social_statistics_equal_the_table_of_the_repository(shared):
+    read = workbooks.read_social_statistics(
+        real_files.only_path(shared, "shipments per employee"), PREFECTURES
+    )
+    ours = sources.read_raw("prefecture_shipments_per_employee").astype({"year": int})
+    both = ours.merge(
+        read[read["indicator"] == "C04401"],
+        on=["pref_code", "year"],
+        how="outer",
+        validate="one_to_one",
+        indicator="side",
+    )
+    assert (both["side"] == "both").all()
+    assert (both["shipments_per_employee_10k_yen"].astype(float) == both["value"]).all()
+    stars = read[(read["indicator"] == "C04505") & (read["status"] == "not collected")]
+    assert len(stars) == 1363
+
+
+def test_the_prefecture_census_equals_the_table_of_the_repository(shared):
+    read = workbooks.read_prefecture_census(
+        real_files.only_path(shared, "prefecture census"), PREFECTURES
+    )
+    ours = sources.read_raw("prefecture_shipments").query("source == 'S10'").astype({"year": int})
+    both = ours.merge(
+        read,
+        left_on=["pref_code", "year"],
+        right_on=["pref_code", "money_year"],
+        how="left",
+        validate="one_to_one",
+        suffixes=("_ours", ""),
+    )
+    assert sorted(both["year"].unique()) == [2013, 2014, 2016]
+    gap = both["shipments_million_yen_ours"].astype(float) - both["shipments_million_yen"]
+    assert (gap == 0).all()
+
+
+def test_the_published_boundaries_hold_47_prefectures(shared):
+    found = workbooks.read_boundaries(real_files.only_path(shared, "boundaries"), PREFECTURES)
+    assert len(found) == 47
+    assert sum(len(rings) for rings in found.values()) == 168
+    assert found["01"][0][:, 1].max() > 45  # Hokkaido, in the north
