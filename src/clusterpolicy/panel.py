@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from clusterpolicy import cleaning, concordance, policy, rules, sources
+from clusterpolicy import checking, cleaning, concordance, policy, rules, sources
 
 # Accounts are added up from rounded figures: half a million yen for each part and the total.
 ROUNDING_MILLION_YEN = 0.5
@@ -98,17 +98,17 @@ def _check_references(raw: dict[str, pd.DataFrame]) -> None:
         ("project_areas", "projects", "projects", "project_id"),
     ]
     for name, column, owner, key in references:
-        rules.check_codes(raw[name], column, raw[owner][key], raw[owner].attrs["file"])
+        checking.check_codes(raw[name], column, raw[owner][key], raw[owner].attrs["file"])
     industries = raw["account_industries"]
     for base in rules.BASES:
         known = industries.loc[industries["base"] == base, "industry"]
         table = raw[f"cell_product_{base}"]
-        rules.check_codes(table, "industry", known, industries.attrs["file"])
+        checking.check_codes(table, "industry", known, industries.attrs["file"])
     totals = raw["official_totals"]
     for indicator, of_indicator in totals.groupby("indicator"):
         table = raw[rules.PREFECTURE_SERIES[indicator][0]]
         of_indicator.attrs = totals.attrs
-        rules.check_codes(of_indicator, "year", table["year"], table.attrs["file"])
+        checking.check_codes(of_indicator, "year", table["year"], table.attrs["file"])
 
 
 def clean_all(raw: dict[str, pd.DataFrame]) -> Study:
@@ -259,10 +259,10 @@ def _refuse_stale_gaps(known_gaps: pd.DataFrame, compared: pd.MultiIndex) -> Non
     """Refuse a listed gap where nothing is compared: it would excuse an error made later."""
     keys = pd.MultiIndex.from_frame(known_gaps[["base", "pref_code", "fy"]].astype({"fy": int}))
     reason = "no sum is compared there, or a part is hidden: remove the row"
-    rules.raise_faults(
+    checking.raise_faults(
         known_gaps,
         (
-            rules.Fault(line, "base+pref_code+fy", ", ".join(map(str, key)), reason)
+            checking.Fault(line, "base+pref_code+fy", ", ".join(map(str, key)), reason)
             for line, key, is_used in zip(known_gaps.index, keys, keys.isin(compared), strict=True)
             if not is_used
         ),

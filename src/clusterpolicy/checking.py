@@ -1,0 +1,193 @@
+"""How tables are held against their rules: what breaks one is named by file, line and column."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import pandera.pandas as pa
+
+from clusterpolicy import sources
+
+PREFECTURE_CODES = tuple(f"{code:02d}" for code in range(1, 48))
+_YEAR = re.compile(r"(19|20)[0-9]{2}")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a column may hold: a pattern or a list of values, why, and what to do if not."""
+
+    reason: str
+    remedy: str
+    pattern: str = ""
+    values: tuple[str, ...] = ()
+
+    def check(self) -> pa.Check:
+        """Return the pandera check; its error is the reason and the remedy."""
+        error = f"{self.reason}: {self.remedy}"
+        if self.values:
+            return pa.Check.isin(self.values, error=error)
+        whole = re.compile(self.pattern).fullmatch
+        return pa.Check(lambda text: text.map(lambda each: whole(each) is not None), error=error)
+
+
+FREE = Kind("any text", "", r"[\s\S]*")
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The rules of one raw table.
+
+    Attributes
+    ----------
+    columns : dict
+        Kind of each column, in the order of the file.
+    key : tuple of str
+        Columns that identify a row.
+    fiscal_years : Kind or None
+        Kind of the year columns that follow, for tables that are wide by year.
+    complete : tuple of str
+        Columns of which every group must hold all 47 prefectures.
+    may_be_empty : bool
+        Whether a table without rows says something.
+    """
+
+    columns: dict[str, Kind]
+    key: tuple[str, ...]
+    fiscal_years: Kind | None = None
+    complete: tuple[str, ...] | None = None
+    may_be_empty: bool = False
+
+
+@dataclass(frozen=True, order=True)
+class Fault:
+    """One broken rule: where, what was found, why it is wrong and what to do."""
+
+    line: int
+    column: str
+    value: str
+    reason: str
+
+
+def check_table(table: pd.DataFrame, rules: Rules) -> pd.DataFrame:
+    """Hold a table against its rules.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From ``sources.read_raw``: text, indexed by line.
+    rules : Rules
+        What it must keep.
+
+    Returns
+    -------
+    DataFrame
+        The table, unchanged.
+
+    Raises
+    ------
+    sources.DataFault
+        At the first fault by line; the message says how many more there are.
+    """
+    year_columns = _check_header(table, rules)
+    if table.empty and not rules.may_be_empty:
+        raise sources.DataFault(
+            f"{table.attrs['file']}:1: found a header and no rows: restore the file"
+        )
+    kinds = {**rules.columns, **dict.fromkeys(year_columns, rules.fiscal_years)}
+    faults = [*_column_faults(table, kinds), *_key_faults(table, rules.key)]
+    if not faults and rules.complete is not None:
+        faults = list(_missing_prefectures(table, rules.complete))
+    raise_faults(table, faults)
+    return table
+
+
+def check_codes(table: pd.DataFrame, column: str, known: Iterable[str], where: str) -> None:
+    """Hold the codes of a column (lists joined by ``;`` allowed) against those another table has.
+
+    Raises
+    ------
+    sources.DataFault
+        If a code is unknown; names `where` as the place that lists the known ones.
+    """
+    known = set(known)
+    faults = []
+    for line, text in table[column].items():
+        unknown = [code for code in text.split(";") if code and code not in known]
+        if unknown:
+            reason = f"unknown code: correct it, or add it to {where}"
+            faults.append(Fault(line, column, unknown[0], reason))
+    raise_faults(table, faults)
+
+
+def raise_faults(table: pd.DataFrame, faults: Iterable[Fault]) -> None:
+    """Raise the first of `faults`, if any, with the number of the others."""
+    ordered = sorted(set(faults))
+    if not ordered:
+        return
+    first, others = ordered[0], len(ordered) - 1
+    more = f" ({others} more fault{'s' if others > 1 else ''} in this file)" if others else ""
+    raise sources.DataFault(
+        f"{table.attrs['file']}:{first.line}: column {first.column}: found {first.value!r}: "
+        f"{first.reason}{more}"
+    )
+
+
+def _check_header(table: pd.DataFrame, rules: Rules) -> list[str]:
+    """Compare the columns with the rules; return the year columns of a wide table."""
+    expected, found = list(rules.columns), list(table.columns)
+    years = found[len(expected) :] if rules.fiscal_years else []
+    file = table.attrs["file"]
+    if found[: len(expected)] != expected or (not rules.fiscal_years and found != expected):
+        missing = [column for column in expected if column not in found]
+        surplus = [
+            column
+            for column in found
+            if column not in expected and not (rules.fiscal_years and _YEAR.fullmatch(column))
+        ]
+        raise sources.DataFault(
+            f"{file}:1: columns: missing {missing or 'none'}, not expected {surplus or 'none'}: "
+            f"the header must be {','.join(expected)}{',<years>' if rules.fiscal_years else ''}"
+        )
+    if rules.fiscal_years:
+        is_year = all(_YEAR.fullmatch(year) for year in years)
+        if not years or not is_year or np.any(np.diff([int(year) for year in years]) != 1):
+            raise sources.DataFault(
+                f"{file}:1: columns: found {','.join(years)!r} after {expected[-1]}: "
+                "fiscal years must follow one another without a gap"
+            )
+    return years
+
+
+def _column_faults(table: pd.DataFrame, kinds: dict[str, Kind]) -> Iterable[Fault]:
+    schema = pa.DataFrameSchema(
+        {
+            column: pa.Column(str, kind.check(), nullable=False)
+            for column, kind in kinds.items()
+            if kind is not FREE
+        }
+    )
+    try:
+        schema.validate(table, lazy=True)
+    except pa.errors.SchemaErrors as error:
+        for case in error.failure_cases.itertuples():
+            yield Fault(int(case.index), str(case.column), str(case.failure_case), str(case.check))
+
+
+def _key_faults(table: pd.DataFrame, key: tuple[str, ...]) -> Iterable[Fault]:
+    columns = list(key)
+    first_line = table.groupby(columns, sort=False)[columns[0]].transform(lambda s: s.index[0])
+    for line, row in table[table.duplicated(columns)].iterrows():
+        reason = f"same {', '.join(key)} as line {first_line[line]}: remove one of the two rows"
+        yield Fault(int(line), "+".join(key), ", ".join(row[columns]), reason)
+
+
+def _missing_prefectures(table: pd.DataFrame, within: tuple[str, ...]) -> Iterable[Fault]:
+    groups = table.groupby(list(within), sort=False) if within else [((), table)]
+    for group, rows in groups:
+        missing = sorted(set(PREFECTURE_CODES) - set(rows["pref_code"]))
+        if missing:
+            label = ", ".join(group if isinstance(group, tuple) else (group,))
+            reason = f"prefectures missing{f' in {label}' if label else ''}: add their rows"
+            yield Fault(int(rows.index[0]), "pref_code", ";".join(missing), reason)
