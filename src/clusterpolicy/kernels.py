@@ -15,6 +15,7 @@ import secrets
 import signal
 import subprocess
 import sys
+import time
 import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -33,6 +34,10 @@ PASSED_ON = (
 )
 # A Unix socket's path may have 107 bytes (103 on macOS); a name and a number follow the folder.
 LONGEST_SOCKET_FOLDER = 80
+# How often a kernel that is starting is asked whether it is ready, and how long to be asked in all.
+# The stock client waits 0.2 s twice for messages that need not come: a tenth of a short report.
+READY_POLL_SECONDS = 0.05
+READY_SECONDS = 60.0
 # Exceptions cross the border between processes by name only.
 CODES = {"DataFault": 3, "InputMissing": 4}
 
@@ -205,9 +210,27 @@ class _Kernel:
         self.manager = self._make_manager()
 
     def _make_manager(self):
+        from queue import Empty
+
+        from jupyter_client.asynchronous import AsyncKernelClient
         from jupyter_client.manager import AsyncKernelManager
 
         kernel = self
+
+        class Client(AsyncKernelClient):
+            """Goes on as soon as the kernel answers on both channels."""
+
+            async def wait_for_ready(self, timeout: float | None = None) -> None:
+                deadline = time.monotonic() + READY_SECONDS
+                while time.monotonic() < deadline and kernel.is_alive():
+                    self.kernel_info()
+                    try:
+                        await self.get_shell_msg(timeout=1)
+                        await self.get_iopub_msg(timeout=READY_POLL_SECONDS)
+                    except Empty:
+                        continue
+                    return
+                raise RuntimeError("the kernel did not answer")
 
         class Manager(AsyncKernelManager):
             """Talks to a kernel that it has not started and does not end."""
@@ -225,7 +248,7 @@ class _Kernel:
             is_alive = _async_is_alive
             shutdown_kernel = _async_shutdown_kernel
 
-        manager = Manager(kernel_name="python3")
+        manager = Manager(kernel_name="python3", client_factory=Client)
         manager.load_connection_file(self.connection)
         return manager
 
