@@ -256,10 +256,18 @@ def copied(saved, tmp_path):
     return shutil.copytree(saved[0], tmp_path / "clean")
 
 
+def test_a_table_is_read_only_if_it_is_used_and_then_once(copied):
+    (copied / "glossary.parquet").unlink()
+    study = panel.load(copied)
+    assert study.terms is study.terms
+    with pytest.raises(AttributeError, match="Study has no table 'term'"):
+        _ = study.term
+
+
 def test_a_missing_table_is_missing_input_with_a_remedy(copied):
     (copied / "cells.parquet").unlink()
     with pytest.raises(sources.InputMissing) as fault:
-        panel.load(copied)
+        _ = panel.load(copied).cells
     assert str(fault.value) == (
         "cells.parquet: missing or damaged (FileNotFoundError): run `make data`"
     )
@@ -272,7 +280,7 @@ def test_a_damaged_table_is_missing_input_with_a_remedy(copied, damage):
     path = copied / "cell_panel.parquet"
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(sources.InputMissing) as fault:
-        panel.load(copied)
+        _ = panel.load(copied).cell_panel
     assert (
         str(fault.value) == "cell_panel.parquet: missing or damaged (ArrowInvalid): run `make data`"
     )

@@ -372,26 +372,40 @@ def save(study: Study, folder: Path | None = None, with_csv: bool = True) -> pd.
     return pd.DataFrame(written, columns=["table", "rows", "columns"])
 
 
-def load(folder: Path | None = None) -> Study:
-    """Load every clean table.
+class _Saved(Study):
+    """A study whose tables are read when they are first used.
 
-    Raises
-    ------
-    sources.InputMissing
-        If a table is missing or damaged; ``make data`` writes it again.
+    What a report never looks at, it does not depend on: a new word in the glossary remakes the
+    page that prints the glossary and no other.
     """
-    folder = sources.CLEAN if folder is None else folder
-    tables = {}
-    for name in (each.name for each in fields(Study)):
-        path = folder / f"{name}.parquet"
+
+    def __init__(self, folder: Path) -> None:
+        object.__setattr__(self, "_folder", folder)  # the data class is frozen
+
+    def __getattr__(self, name: str) -> pd.DataFrame:
+        if name not in Study.__dataclass_fields__:
+            raise AttributeError(f"Study has no table {name!r}")
+        path = self._folder / f"{name}.parquet"
         try:
-            tables[name] = pd.read_parquet(path)
+            table = pd.read_parquet(path)
         except (OSError, ValueError) as error:
             raise sources.InputMissing(
                 f"{sources.short_path(path)}: missing or damaged ({type(error).__name__}): "
                 "run `make data`"
             ) from error
-    return Study(**tables)
+        object.__setattr__(self, name, table)
+        return table
+
+
+def load(folder: Path | None = None) -> Study:
+    """Return the saved study; each clean table is read when it is first used.
+
+    Raises
+    ------
+    sources.InputMissing
+        When a table that is used is missing or damaged; ``make data`` writes it again.
+    """
+    return _Saved(sources.CLEAN if folder is None else folder)
 
 
 def _replace(path: Path, write) -> None:
