@@ -210,3 +210,12 @@ def test_once_mended_the_same_pages_come_back_byte_by_byte(copy, second):
     done = copy.build()
     assert done.returncode == 0, done.stderr
     assert copy.pages() == before
+
+
+def test_a_table_the_report_never_looks_at_leaves_it_alone(copy, second):
+    copy.edit("glossary.csv", lambda rows: rows[1].__setitem__(2, "the programme as a whole"))
+    done = copy.build()
+    assert done.returncode == 0, done.stderr
+    log = done.stdout + done.stderr
+    assert "data-quality: built" in log
+    assert "term-1: built" not in log
