@@ -31,7 +31,7 @@ class Study:
     prefecture_panel : one row per indicator, prefecture and year
     prefecture_product : one row per base, prefecture and fiscal year
         Manufacturing and total product, million yen.
-    official_totals, events, term_facts, evaluations, phrases, outcomes : as in raw
+    official_totals, events, term_facts, evaluations, phrases, logic_model, outcomes : as in raw
     fitness, glossary, sources : as in raw
     """
 
@@ -49,6 +49,7 @@ class Study:
     term_facts: pd.DataFrame
     evaluations: pd.DataFrame
     phrases: pd.DataFrame
+    logic_model: pd.DataFrame
     outcomes: pd.DataFrame
     fitness: pd.DataFrame
     glossary: pd.DataFrame
@@ -96,6 +97,7 @@ def _check_references(raw: dict[str, pd.DataFrame]) -> None:
         ("projects", "fields", "field_industries", "field"),
         ("projects", "predecessors", "projects", "project_id"),
         ("project_areas", "projects", "projects", "project_id"),
+        ("logic_model", "phrases", "phrases", "phrase_id"),
     ]
     for name, column, owner, key in references:
         checking.check_codes(raw[name], column, raw[owner][key], raw[owner].attrs["file"])
@@ -152,6 +154,7 @@ def clean_all(raw: dict[str, pd.DataFrame]) -> Study:
         term_facts=raw["term_facts"].reset_index(drop=True),
         evaluations=raw["published_evaluations"].reset_index(drop=True),
         phrases=raw["phrases"].reset_index(drop=True).astype({"term": int, "highest_grade": int}),
+        logic_model=raw["logic_model"].reset_index(drop=True),
         outcomes=raw["outcomes"].reset_index(drop=True).astype({"margin_percent": float}),
         fitness=raw["fitness"].reset_index(drop=True),
         glossary=raw["glossary"].reset_index(drop=True),

@@ -223,6 +223,7 @@ RULES: dict[str, Rules] = {
         {
             "term": one_of("1", "2", "3", "comparator"),
             "indicator": TEXT,
+            "subject": FREE,
             "value": FREE,
             "unit": FREE,
             "period": FREE,
@@ -288,6 +289,17 @@ RULES: dict[str, Rules] = {
             "source": SOURCE,
         },
         ("phrase_id",),
+    ),
+    "logic_model": Rules(
+        {
+            "link_id": Kind("not an id", "write small letters, digits and -", r"[a-z0-9-]+"),
+            "from_step": TEXT,
+            "to_step": TEXT,
+            "phrases": TEXT,
+            "how_judged": TEXT,
+            "source": SOURCE,
+        },
+        ("link_id",),
     ),
     "official_totals": Rules(
         {
