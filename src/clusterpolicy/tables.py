@@ -14,6 +14,7 @@ __all__ = [
     "Column",
     "Table",
     "check_numbers_table",
+    "conflicts_table",
     "counts_table",
     "csv_text",
     "estimates_table",
@@ -23,6 +24,7 @@ __all__ = [
     "gaps_table",
     "glossary_table",
     "ledger_table",
+    "money_table",
     "phrases_table",
     "plain_table",
     "projects_table",
@@ -409,6 +411,58 @@ def ledger_table(facts: pd.DataFrame) -> Table:
     source = "publications whose keys stand in each row; data/raw/sources.csv lists them"
     unit = "as stated in each row"
     return plain_table(readable, labels, unit, source, kinds={"term": "code"})
+
+
+def conflicts_table(conflicts: pd.DataFrame) -> Table:
+    """Print what sources state differently about one subject, with dates."""
+    labels = {
+        "subject": "About",
+        "value": "Figure",
+        "unit": "Unit",
+        "period": "As of",
+        "source": "Source",
+        "confidence": "Confidence",
+        "note": "Note",
+    }
+    readable = conflicts.assign(
+        value=[_figure(row["value"], row["unit"]) for row in conflicts.to_dict("records")],
+        source=_listed(conflicts["source"], {}),
+    )
+    source = "publications whose keys stand in each row; data/raw/sources.csv lists them"
+    return plain_table(readable, labels, "as stated in each row", source)
+
+
+def money_table(money: pd.DataFrame) -> Table:
+    """Print what is known of the money of each funded term, beside what came of it.
+
+    Parameters
+    ----------
+    money : DataFrame
+        From ``intentions.set_money_beside``.
+    """
+    readable = money.assign(
+        years=[format_years(row.first_fy, row.last_fy) for row in money.itertuples()],
+        share=[f"{row.n_known} of {row.n_years}" for row in money.itertuples()],
+        outcome=[
+            f"{format_number(row.estimate, 1, sign=True)} percent "
+            f"({format_number(row.low, 1)} to {format_number(row.high, 1)})"
+            for row in money.itertuples()
+        ],
+        cost=[
+            f"not computable: {row.reason}" if row.reason else "computable"
+            for row in money.itertuples()
+        ],
+    )
+    labels = {
+        "term": "Term",
+        "years": "Funded years",
+        "share": "Years with a known budget",
+        "known": "Budget",
+        "outcome": "Effect on the product of targeted cells",
+        "cost": "Cost per outcome",
+    }
+    source = "data/raw/term_facts.csv and data/results"
+    return plain_table(readable, labels, "", source, kinds={"term": "code"})
 
 
 def _figure(value: str, unit: str) -> str:

@@ -1,0 +1,144 @@
+"""What the policy meant to do, step by step; what it cost; and where its own figures disagree."""
+
+import pandas as pd
+
+from clusterpolicy.evidence import PARTLY, SUPPORTED
+from clusterpolicy.panel import Study
+from clusterpolicy.results import main_estimate
+from clusterpolicy.sources import DataFault
+
+# Facts with this prefix are national money, by fiscal year; their parts carry a longer name.
+BUDGET = "budget_fy"
+TERMS_OF_MONEY = (1, 2)
+
+
+def judge_steps(study: Study, phrases: pd.DataFrame) -> pd.DataFrame:
+    """Say how well each step of the logic model is supported.
+
+    A step is as well supported as the best of its phrases: the grade is the highest among them.
+
+    Parameters
+    ----------
+    study : Study
+    phrases : DataFrame
+        From ``evidence.phrase_matrix``, all terms.
+
+    Returns
+    -------
+    DataFrame
+        The table ``logic_model`` with ``n_phrases``, ``n_supported`` (supported or partly),
+        ``n_judged`` (of grade 1 or higher) and ``grade``.
+
+    Raises
+    ------
+    DataFault
+        If a phrase stands at no step, or at several: the model would not be that of the page.
+    """
+    steps = study.logic_model.assign(phrase_id=study.logic_model["phrases"].str.split(";"))
+    steps = steps.explode("phrase_id")
+    _require_every_phrase(steps["phrase_id"], study.phrases["phrase_id"])
+    known = phrases[["phrase_id", "verdict", "grade"]]
+    judged = steps.merge(known, on="phrase_id", how="left", validate="one_to_one")
+    judged["is_supported"] = judged["verdict"].isin([SUPPORTED, PARTLY])
+    counts = judged.groupby("link_id", sort=False).agg(
+        n_phrases=("phrase_id", "size"),
+        n_supported=("is_supported", "sum"),
+        n_judged=("grade", lambda grades: int((grades > 0).sum())),
+        grade=("grade", "max"),
+    )
+    return study.logic_model.merge(
+        counts.astype(int).reset_index(), on="link_id", validate="one_to_one"
+    )
+
+
+def _require_every_phrase(placed: pd.Series, known: pd.Series) -> None:
+    missing = sorted(set(known) - set(placed))
+    twice = sorted(placed[placed.duplicated()])
+    if missing or twice:
+        raise DataFault(
+            f"data/raw/logic_model.csv: column phrases: found {', '.join(missing) or 'none'} at no "
+            f"step and {', '.join(twice) or 'none'} at several: let every phrase of phrases.csv "
+            "stand at one step"
+        )
+
+
+def set_money_beside(
+    study: Study, results: pd.DataFrame, clock: str, fields_map: str
+) -> pd.DataFrame:
+    """Set the money of every funded year beside the outcome of its term.
+
+    Cost per outcome is a quotient of two figures. It is computable for a term only if the money
+    of all its funded years is known in one scope and the outcome differs from nothing; where
+    either is missing, the reason is what there is to print.
+
+    Returns
+    -------
+    DataFrame
+        One row per funded term: ``term``, ``years``, ``n_years``, ``n_known`` (years with a
+        budget), ``known`` (those years with their money, in words), ``outcome`` (result_id of the
+        main estimate), ``estimate``, ``low``, ``high`` and ``reason`` (empty if cost per outcome
+        can be computed).
+    """
+    dated = study.terms[study.terms["clock"] == "funded"].set_index("term")
+    money = _yearly_money(study.term_facts)
+    rows = []
+    for number in TERMS_OF_MONEY:
+        first, last = int(dated.at[number, "first_year"]), int(dated.at[number, "last_year"])
+        years = range(first, last + 1)
+        known = money[money["fy"].isin(years)]
+        main = main_estimate(results, number, clock, fields_map)
+        rows.append(
+            {
+                "term": number,
+                "first_fy": first,
+                "last_fy": last,
+                "n_years": len(years),
+                "n_known": len(known),
+                "known": "; ".join(
+                    f"FY{row.fy}: {row.value} {row.unit}, {row.confidence} confidence"
+                    for row in known.itertuples()
+                ),
+                "result_id": main["result_id"],
+                "estimate": main["estimate"],
+                "low": main["low"],
+                "high": main["high"],
+                "reason": _why_no_cost(len(known), len(years), main),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _yearly_money(facts: pd.DataFrame) -> pd.DataFrame:
+    """Return the national budgets by fiscal year that are known; requests and parts are not."""
+    fy = facts["indicator"].str.extract(rf"^{BUDGET}(\d{{4}})$")[0]
+    found = facts.assign(fy=fy)[fy.notna() & (facts["value"] != "")]
+    return found.astype({"fy": int}).sort_values("fy")
+
+
+def _why_no_cost(n_known: int, n_years: int, main: pd.Series) -> str:
+    reasons = []
+    if n_known < n_years:
+        reasons.append(f"money known for {n_known} of {n_years} years")
+    if main["status"] != "estimated":
+        reasons.append("no outcome could be estimated")
+    elif main["low"] <= 0 <= main["high"]:
+        reasons.append("the outcome cannot be told from none")
+    return "; ".join(reasons)
+
+
+def find_conflicts(study: Study) -> pd.DataFrame:
+    """List what sources state differently about one subject, oldest statement first.
+
+    Returns
+    -------
+    DataFrame
+        Rows of ``term_facts`` with a ``subject`` about which more than one figure was found, with
+        ``n_figures`` (different figures) by subject.
+    """
+    facts = study.term_facts
+    stated = facts[(facts["subject"] != "") & (facts["value"] != "")]
+    n_figures = stated.groupby("subject")["value"].transform("nunique")
+    listed = stated.assign(n_figures=n_figures)[n_figures > 1]
+    latest = listed["period"].str.extract(r"(\d{4})\D*$")[0].fillna("")
+    order = listed.assign(latest=latest).sort_values(["subject", "latest"], kind="stable")
+    return order.drop(columns="latest").reset_index(drop=True)
