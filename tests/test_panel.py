@@ -312,3 +312,10 @@ def test_tables_name_no_file_of_the_machine_they_were_made_on(saved):
 
 def test_the_bases_of_the_study_are_those_of_the_rules(real_study):
     assert sorted(real_study.cell_panel["base"].unique()) == sorted(rules.BASES)
+
+
+def test_events_of_a_table_are_those_that_bear_on_it(real_study):
+    of_cells = set(panel.events_of(real_study, "cell_product")["event_id"])
+    assert {"earthquake-2011", "electrical-slump", "base-b2005"} <= of_cells
+    assert "jsic-rev12" not in of_cells
+    assert "value-added-2012" in set(panel.events_of(real_study, "prefecture_value")["event_id"])

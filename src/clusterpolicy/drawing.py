@@ -200,7 +200,7 @@ def _shorten(drawn: str) -> str:
 
 
 def _place(axis: str, value: str) -> str:
-    short = _digits(value, 1)
+    short = _digits(value, 0)
     return "" if short == "0" else f' {axis}="{short}"'
 
 

@@ -33,6 +33,7 @@ class Study:
         Manufacturing and total product, million yen.
     official_totals, events, term_facts, evaluations, phrases, logic_model, outcomes : as in raw
     fitness, glossary, sources : as in raw
+    project_areas, field_industries : as in raw
     """
 
     prefectures: pd.DataFrame
@@ -54,6 +55,8 @@ class Study:
     fitness: pd.DataFrame
     glossary: pd.DataFrame
     sources: pd.DataFrame
+    project_areas: pd.DataFrame
+    field_industries: pd.DataFrame
 
     def projects_of_term(self, term: int) -> pd.DataFrame:
         """Return the projects of a term; the third stands on those of the second."""
@@ -159,6 +162,8 @@ def clean_all(raw: dict[str, pd.DataFrame]) -> Study:
         fitness=raw["fitness"].reset_index(drop=True),
         glossary=raw["glossary"].reset_index(drop=True),
         sources=raw["sources"].reset_index(drop=True),
+        project_areas=raw["project_areas"].reset_index(drop=True),
+        field_industries=raw["field_industries"].reset_index(drop=True),
     )
 
 
@@ -270,6 +275,16 @@ def _refuse_stale_gaps(known_gaps: pd.DataFrame, compared: pd.MultiIndex) -> Non
             if not is_used
         ),
     )
+
+
+def events_of(study: Study, table: str) -> pd.DataFrame:
+    """Return the events that bear on a raw table, or on all tables whose names begin so.
+
+    Policies and shocks bear on every table; a break bears on those it names.
+    """
+    names = study.events["applies_to"].str.split(";")
+    bears = names.map(lambda each: any(n == "all" or n.startswith(table) for n in each))
+    return study.events[bears].reset_index(drop=True)
 
 
 def unit_of(study: Study, indicator: str) -> str:
