@@ -14,7 +14,16 @@ from clusterpolicy import clusters, effects, inference, sources
 from clusterpolicy.panel import Study
 
 # Maryland scientific methods scale; difference-in-differences designs stop at 3.
-HIGHEST_GRADE = {"triple difference": 3, "event study": 3, "baseline comparison": 1, "count": 1}
+HIGHEST_GRADE = {
+    "triple difference": 3,
+    "event study": 3,
+    "baseline comparison": 1,
+    "count": 1,
+    "equivalence": 3,
+    "synthetic difference-in-differences": 3,
+    "staggered": 3,
+    "exposure": 3,
+}
 HIGHEST_GRADE_WITHOUT_COMPARISON = 2
 # Paths that already differed before the term make the comparison no better than an adjusted one.
 GRADE_AFTER_PRETREND = 2
