@@ -26,12 +26,13 @@ OPTIONS += --$(2)="$$$$CHOSEN_$(1)"
 endif
 endef
 $(eval $(call choice,TERM,term))
+$(eval $(call choice,PROJECT,project))
 $(eval $(call choice,CLOCK,clock))
 $(eval $(call choice,FIELDS_MAP,fields-map))
 $(eval $(call choice,INDICATOR,indicator))
 $(eval $(call choice,JOBS,jobs))
 # A misspelt name would be ignored by make, and the report written as if nothing had been chosen.
-NAMES := TERM CLOCK FIELDS_MAP INDICATOR JOBS PYTHON DATA_MIRROR LAB_ARGS LOCK_ARGS BENCH_ARGS
+NAMES := TERM PROJECT CLOCK FIELDS_MAP INDICATOR JOBS PYTHON DATA_MIRROR LAB_ARGS LOCK_ARGS BENCH_ARGS
 chosen := $(foreach name,$(.VARIABLES),$(if $(call given,$(name)),$(name)))
 unknown := $(firstword $(filter-out $(NAMES),$(chosen)))
 ifneq ($(unknown),)
@@ -134,7 +135,7 @@ STRIP := "$$CHOSEN_PYTHON" -m nbstripout --keep-id --extra-keys metadata.languag
 help:      ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
 
-report: .venv  ## write every report, or some: TERM=2 CLOCK=planned FIELDS_MAP=narrow JOBS=1
+report: .venv  ## write every report, or some: TERM=2 PROJECT=id CLOCK=planned FIELDS_MAP=narrow JOBS=1
 	@$(RUN) report $(OPTIONS)
 
 # What a report depends on is known by content to the runner, which does nothing if nothing changed;

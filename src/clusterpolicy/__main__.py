@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from clusterpolicy import parameters, publishing, runner
+from clusterpolicy import parameters, publishing, register, runner
 from clusterpolicy.freshness import InputFault
-from clusterpolicy.parameters import PARAMETERS, UsageFault
+from clusterpolicy.parameters import PARAMETERS, Parameter, UsageFault
 from clusterpolicy.progress import Screen
 from clusterpolicy.publishing import CannotWrite, Workspace
 from clusterpolicy.runner import Settings
@@ -64,6 +64,8 @@ def main(arguments: Sequence[str] | None = None, settings: Settings | None = Non
         return options.command(options, settings or Settings())
     except UsageFault as fault:
         return _complain(fault, 2)
+    except register.RegisterFault as fault:
+        return _complain(fault, 3)
     except InputFault as fault:
         return _complain(fault, 4)
     except CannotWrite as fault:
@@ -90,7 +92,9 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     )
     report = commands.add_parser("report", help="write the reports", allow_abbrev=False)
     report.set_defaults(command=_report)
-    report.add_argument("names", nargs="*", metavar="NAME", help=", ".join(runner.REPORTS))
+    report.add_argument(
+        "names", nargs="*", metavar="NAME", help=", ".join((*runner.REPORTS, "projects/ID"))
+    )
     for parameter in PARAMETERS.values():
         report.add_argument(
             parameter.flag,
@@ -133,8 +137,15 @@ def find_workspace() -> Workspace:
 
 def _report(options: argparse.Namespace, settings: Settings) -> int:
     typed = {name: getattr(options, "given_" + name) for name in PARAMETERS}
-    chosen = parameters.read({name: text for name, text in typed.items() if text is not None})
-    specs = runner.select(options.names, chosen.pop("term", None))
+    typed = {name: text for name, text in typed.items() if text is not None}
+    # Which projects there are is only asked when nothing else is wrong.
+    parameters.read({name: text for name, text in typed.items() if name != "project"})
+    workspace = find_workspace()
+    projects = register.read(workspace.root)
+    chosen = parameters.read(typed, _declared(projects))
+    reports = runner.list_reports(projects)
+    term, project = chosen.pop("term", None), chosen.pop("project", None)
+    specs = runner.select(options.names, term, project, reports)
     runner.check_taken(specs, chosen)
     settings = dataclasses.replace(
         settings,
@@ -145,7 +156,6 @@ def _report(options: argparse.Namespace, settings: Settings) -> int:
         patience=_whole("wait", options.wait, settings.patience, lowest=0),
     )
     screen = Screen(verbose=options.verbose)
-    workspace = find_workspace()
     results = runner.build(workspace, specs, chosen, settings, screen)
     where = workspace.short(workspace.reports) + "/"
     screen.summary([(result.name, result.state) for result in results], where)
@@ -187,8 +197,12 @@ def _pdf(_options: argparse.Namespace, _settings: Settings) -> int:
 
 
 def _params(_options: argparse.Namespace, _settings: Settings) -> int:
-    print(parameters.table())
+    print(parameters.table(_declared(register.read(find_workspace().root))))
     return 0
+
+
+def _declared(projects: Sequence[register.Entry]) -> dict[str, Parameter]:
+    return parameters.fill(project=[each.project_id for each in projects])
 
 
 def _whole(

@@ -14,6 +14,7 @@ import os
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from clusterpolicy import parameters
@@ -226,7 +227,8 @@ def code_used(cells: Iterable[Mapping], package: Path) -> Code:
     return Code(modules, frozenset(name.partition(".")[0] for name in imported))
 
 
-def _imports(code: str) -> set[str]:
+@cache
+def _imports(code: str) -> frozenset[str]:
     """Return the modules that a piece of code imports, by their full names.
 
     Code that is not Python gives none: it will fail when it is run, and say so there.
@@ -235,7 +237,7 @@ def _imports(code: str) -> set[str]:
     try:
         tree = ast.parse(code)
     except (SyntaxError, ValueError):
-        return set()
+        return frozenset()
     names = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom):
@@ -244,4 +246,4 @@ def _imports(code: str) -> set[str]:
             names |= {f"{module}.{each.name}" for each in node.names} if is_package else {module}
         elif isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
-    return names
+    return frozenset(names)

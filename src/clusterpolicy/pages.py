@@ -93,7 +93,7 @@ class Book:
 def build(notebook: nbformat.NotebookNode, spec: PageSpec) -> str:
     """Make the page; see `report.page`."""
     book = Book(notebook)
-    blocks = share_letters("\n".join(_blocks(notebook, book)))
+    blocks = share_letters("\n".join(_blocks(notebook, book, spec.title)))
     first = next((plain(h.markup) for h in book.headings if h.level == 1), spec.title)
     exporter = _exporter()
     exporter.environment.filters["text"] = escape
@@ -145,10 +145,11 @@ def _outputs(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
     return [output for cell in notebook.cells for output in cell.get("outputs", [])]
 
 
-def _blocks(notebook: nbformat.NotebookNode, book: Book) -> list[str]:
+def _blocks(notebook: nbformat.NotebookNode, book: Book, title: str) -> list[str]:
     """Write every cell; the code of a section is folded at its end, under the results.
 
     Code that shows nothing, such as imports, joins the fold of the next section that does.
+    ``[@title]`` in markdown stands for the title of the run, which no notebook can know.
     """
     blocks: list[str] = []
     sources: list[str] = []
@@ -161,7 +162,7 @@ def _blocks(notebook: nbformat.NotebookNode, book: Book) -> list[str]:
                 has_result = True
                 _append(blocks, _output(output, place, book))
         elif cell.cell_type == "markdown":
-            markup = _markdown(cell.source, book)
+            markup = _markdown(cell.source.replace("[@title]", _as_markdown(title)), book)
             if has_result and markup.startswith("<h"):
                 blocks.append(_fold(sources))
                 sources, has_result = [], False
@@ -236,6 +237,11 @@ def _first_line(text: str) -> str:
 # --- markdown ---------------------------------------------------------------------------------
 
 
+def _as_markdown(text: str) -> str:
+    """Write text so that markdown shows it as it is."""
+    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", text)
+
+
 def _markdown(source: str, book: Book) -> str:
     markup = MarkdownWithMath(renderer=_Renderer(book)).render(source)
     return _REFERENCE.sub(lambda m: m[1] if m[1] is not None else _reference(m[2], book), markup)
@@ -285,7 +291,7 @@ class _Renderer(IPythonRenderer):
 
     def link(self, text: str, url: str, title: str | None = None) -> str:
         """Write a link to the web, to a place on the page or to a page beside it."""
-        if re.match(r"(https?://|mailto:|#[\w-]+$|[\w-]+(/[\w-]+)*\.html(#[\w-]+)?$)", url):
+        if re.match(r"(https?://|mailto:|#[\w-]+$|(\.\./)?[\w-]+(/[\w-]+)*\.html(#[\w-]+)?$)", url):
             return f'<a href="{escape(url)}">{text}</a>'
         return _inline_fault(
             f"link to {url}: only web addresses, ids of this page and pages beside it", text

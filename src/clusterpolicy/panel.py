@@ -83,16 +83,24 @@ def read_raw(folder: Path | None = None) -> dict[str, pd.DataFrame]:
     Raises
     ------
     sources.DataFault
-        If a rule of a table, or a reference from one to another, is broken.
+        If a rule of a table, or a reference from one to another, is broken. All faults of the
+        repository's own tables are listed, with their rows, in ``build/faults.csv``.
     sources.InputMissing
         If a file is missing.
     """
-    raw = {name: rules.check_raw(sources.read_raw(name, folder), name) for name in rules.RULES}
-    _check_references(raw)
+    # Other folders than the repository's own have no place for a list of what is wrong in them.
+    faults = checking.Faults(sources.BUILD / "faults.csv" if folder is None else None)
+    raw = {}
+    for name in rules.RULES:
+        with faults.collecting():
+            raw[name] = rules.check_raw(sources.read_raw(name, folder), name)
+    if not faults.faults:
+        _check_references(raw, faults)
+    faults.stop()
     return raw
 
 
-def _check_references(raw: dict[str, pd.DataFrame]) -> None:
+def _check_references(raw: dict[str, pd.DataFrame], faults: checking.Faults) -> None:
     """Hold every key that one table takes from another against that other."""
     references = [(name, "source", "sources", "source") for name in raw]
     references += [
@@ -103,17 +111,20 @@ def _check_references(raw: dict[str, pd.DataFrame]) -> None:
         ("logic_model", "phrases", "phrases", "phrase_id"),
     ]
     for name, column, owner, key in references:
-        checking.check_codes(raw[name], column, raw[owner][key], raw[owner].attrs["file"])
+        with faults.collecting():
+            checking.check_codes(raw[name], column, raw[owner][key], raw[owner].attrs["file"])
     industries = raw["account_industries"]
     for base in rules.BASES:
         known = industries.loc[industries["base"] == base, "industry"]
         table = raw[f"cell_product_{base}"]
-        checking.check_codes(table, "industry", known, industries.attrs["file"])
+        with faults.collecting():
+            checking.check_codes(table, "industry", known, industries.attrs["file"])
     totals = raw["official_totals"]
     for indicator, of_indicator in totals.groupby("indicator"):
         table = raw[rules.PREFECTURE_SERIES[indicator][0]]
         of_indicator.attrs = totals.attrs
-        checking.check_codes(of_indicator, "year", table["year"], table.attrs["file"])
+        with faults.collecting():
+            checking.check_codes(of_indicator, "year", table["year"], table.attrs["file"])
 
 
 def clean_all(raw: dict[str, pd.DataFrame]) -> Study:

@@ -9,11 +9,14 @@ line is compared with the spelling of the allowed values, never converted: ``02`
 from __future__ import annotations
 
 import ast
+import re
 import unicodedata
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 Value = int | str
+# What a value that the facts list may look like.
+_ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
 class UsageFault(ValueError):
@@ -36,6 +39,9 @@ class Parameter:
         One of `allowed`.
     meaning_en, meaning_ja : str
         What the parameter decides, in one phrase.
+    listed_in : str
+        File of the facts that lists the values, where they are not listed here: `allowed` stays
+        empty until `fill` has read them.
     """
 
     name: str
@@ -44,13 +50,14 @@ class Parameter:
     default: Value
     meaning_en: str
     meaning_ja: str
+    listed_in: str = ""
 
     def __post_init__(self) -> None:
         if not self.name.isidentifier() or not self.name.isascii():
             raise ValueError(f"parameter {self.name!r}: not a plain identifier: rename it")
         if any(type(value) is not self.kind for value in self.allowed):
             raise ValueError(f"parameter {self.name}: {self.allowed} are not all {self.kind}")
-        if self.default not in self.allowed:
+        if self.default not in self.allowed and not self.listed_in:
             raise ValueError(f"parameter {self.name}: default {self.default!r} is not allowed")
 
     @property
@@ -60,6 +67,8 @@ class Parameter:
 
     def choices(self) -> str:
         """Return the allowed values as one reads them in a message: ``1, 2, 3``."""
+        if self.listed_in and not self.allowed:
+            return f"an id of {self.listed_in}"
         return ", ".join(str(value) for value in self.allowed)
 
     def read(self, text: str) -> Value:
@@ -81,9 +90,12 @@ class Parameter:
         Raises
         ------
         UsageFault
-            If it is of another type or not in the list.
+            If it is of another type or not in the list; if the list has not been read yet, only if
+            it could not be in any.
         """
-        if type(value) is not self.kind or value not in self.allowed:
+        is_open = bool(self.listed_in) and not self.allowed
+        is_known = bool(_ID.fullmatch(str(value))) if is_open else value in self.allowed
+        if type(value) is not self.kind or not is_known:
             raise UsageFault(f"{self.name}: {shown(value)} is not allowed: use {self.choices()}")
         return value
 
@@ -123,8 +135,29 @@ PARAMETERS = {
             "series on which the data-quality report draws the breaks",
             "データ品質報告で断層を図示する系列",
         ),
+        Parameter(
+            "project",
+            str,
+            (),
+            "kyushu-silicon-t2",
+            "project that the report is about",
+            "報告の対象とするプロジェクト",
+            listed_in="data/raw/projects.csv",
+        ),
     )
 }
+
+
+def fill(**listed: Sequence[Value]) -> dict[str, Parameter]:
+    """Return the declared parameters, those that the facts list with the values found there.
+
+    Parameters
+    ----------
+    **listed : sequence of int or str
+        Values by parameter, e.g. ``project=["okinawa-t2"]``.
+    """
+    filled = {name: replace(PARAMETERS[name], allowed=tuple(each)) for name, each in listed.items()}
+    return {**PARAMETERS, **filled}
 
 
 def find(name: str) -> Parameter:
@@ -151,20 +184,24 @@ def check(values: Mapping[str, object]) -> dict[str, Value]:
     return {name: find(name).check(value) for name, value in values.items()}
 
 
-def read(texts: Mapping[str, str]) -> dict[str, Value]:
+def read(
+    texts: Mapping[str, str], declared: Mapping[str, Parameter] | None = None
+) -> dict[str, Value]:
     """Turn the texts of a command line into typed values, refusing all that is not declared.
 
     Parameters
     ----------
     texts : mapping of str to str
         Parameter name to the text that was typed.
+    declared : mapping, optional
+        From `fill`, to allow what the facts list; without it a listed parameter allows nothing.
 
     Raises
     ------
     UsageFault
         For the first name or text that is not allowed.
     """
-    return {name: find(name).read(text) for name, text in texts.items()}
+    return {name: (declared or {}).get(name, find(name)).read(text) for name, text in texts.items()}
 
 
 def in_notebook(cells: Iterable[Mapping], where: str) -> dict[str, Value]:
@@ -198,15 +235,35 @@ def in_notebook(cells: Iterable[Mapping], where: str) -> dict[str, Value]:
     return check(dict(_assignments("".join(tagged[0]["source"]), where)))
 
 
-def table() -> str:
-    """Return the declared parameters as aligned text, two lines each (English, Japanese)."""
+def table(declared: Mapping[str, Parameter] | None = None) -> str:
+    """Return the declared parameters as aligned text, two lines each (English, Japanese).
+
+    The values of a parameter that the facts list follow below, one a line.
+
+    Parameters
+    ----------
+    declared : mapping, optional
+        From `fill`.
+    """
     head = ("parameter", "type", "allowed", "default")
-    rows = [(p.name, p.kind.__name__, p.choices(), str(p.default)) for p in PARAMETERS.values()]
+    rows = [
+        (
+            p.name,
+            p.kind.__name__,
+            replace(p, allowed=()).choices() if p.listed_in else p.choices(),
+            str(p.default),
+        )
+        for p in PARAMETERS.values()
+    ]
     width = [max(len(row[i]) for row in [head, *rows]) + 2 for i in range(len(head))]
     lines = ["".join(text.ljust(w) for text, w in zip(head, width, strict=True)) + "meaning"]
     for parameter, row in zip(PARAMETERS.values(), rows, strict=True):
         start = "".join(text.ljust(w) for text, w in zip(row, width, strict=True))
         lines += [start + parameter.meaning_en, " " * sum(width) + parameter.meaning_ja]
+    for parameter in (declared or {}).values():
+        if parameter.listed_in:
+            lines += ["", f"{parameter.name}, listed in {parameter.listed_in}:"]
+            lines += [f"  {value}" for value in parameter.allowed]
     return "\n".join(lines)
 
 

@@ -182,6 +182,39 @@ def publish(
     """
     replace_file(workspace, workspace.page(name), page)
     manifest[name] = {**made_from, "page": hashlib.sha256(page).hexdigest()}
+    _write_manifest(workspace, manifest)
+
+
+def withdraw(workspace: Workspace, name: str, manifest: dict) -> None:
+    """Remove a page, its PDF and the files that only its notebook wrote.
+
+    Parameters
+    ----------
+    workspace : Workspace
+    name : str
+        Name of the report.
+    manifest : dict
+        Entries of all reports by name; that of `name`, if there is one, is taken out.
+
+    Raises
+    ------
+    CannotWrite
+        If a file cannot be removed or the manifest cannot be written.
+    """
+    own = manifest.pop(name, {}).get("written", {})
+    kept = {path for entry in manifest.values() for path in entry["written"]}
+    page = workspace.page(name)
+    for path in (
+        page,
+        page.with_suffix(".pdf"),
+        *(workspace.root / p for p in own if p not in kept),
+    ):
+        with _writing(workspace, path):
+            path.unlink(missing_ok=True)
+    _write_manifest(workspace, manifest)
+
+
+def _write_manifest(workspace: Workspace, manifest: Mapping) -> None:
     text = json.dumps({"format": MANIFEST_FORMAT, "reports": manifest}, indent=1, sort_keys=True)
     replace_file(workspace, workspace.manifest, text.encode())
 

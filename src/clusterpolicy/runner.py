@@ -12,10 +12,10 @@ import os
 import posixpath
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
-from clusterpolicy import freshness, parameters, publishing, workers
+from clusterpolicy import freshness, parameters, publishing, register, workers
 from clusterpolicy.freshness import Contents, InputFault, Source
 from clusterpolicy.kernels import NotebookFault
 from clusterpolicy.parameters import PARAMETERS, UsageFault, Value
@@ -138,32 +138,72 @@ def values_for(spec: ReportSpec, chosen: Mapping[str, Value]) -> dict[str, Value
     return parameters.check({**values, **dict(spec.fixed)})
 
 
-def select(names: Sequence[str], term: int | None = None) -> list[ReportSpec]:
-    """Return the named reports and those they need, in the order of `REPORTS`.
+def list_reports(projects: Iterable[register.Entry]) -> dict[str, ReportSpec]:
+    """Return every report by name: those of `REPORTS` and one for each project of the facts.
+
+    The overview compares the projects, so it comes after them.
+    """
+    pages = {project.page: _project_report(project) for project in projects}
+    index = REPORTS["index"]
+    fixed = {name: spec for name, spec in REPORTS.items() if name != index.name}
+    return {**fixed, **pages, index.name: replace(index, needs=(*index.needs, *pages))}
+
+
+def _project_report(project: register.Entry) -> ReportSpec:
+    return ReportSpec(
+        project.page,
+        "3-profile-project.ipynb",
+        project.title,
+        takes=("clock", "fields_map"),
+        fixed=(("project", project.project_id),),
+        needs=("data-quality",),
+        inputs=("data/clean/*.parquet",),
+    )
+
+
+def select(
+    names: Sequence[str],
+    term: int | None = None,
+    project: str | None = None,
+    reports: Mapping[str, ReportSpec] | None = None,
+) -> list[ReportSpec]:
+    """Return the named reports and those they need, in the order of `reports`.
 
     Parameters
     ----------
     names : sequence of str
-        Names of reports; all of them if empty and no `term` is given.
+        Names of reports; all of them if empty and neither `term` nor `project` is given.
     term : int, optional
         Take the report of this term.
+    project : str, optional
+        Take the report on this project.
+    reports : mapping, optional
+        From `list_reports`; `REPORTS` if not given.
 
     Raises
     ------
     UsageFault
-        If a name is unknown, or both `names` and `term` are given.
+        If a name is unknown, or names of reports are given with a term or a project.
     """
+    reports = REPORTS if reports is None else reports
     for name in names:
-        if name not in REPORTS:
-            known = ", ".join(REPORTS)
-            raise UsageFault(f"report {parameters.shown(name)}: unknown: use {known}")
-    if term is not None and names:
-        raise UsageFault("term: given together with names of reports: use one or the other")
-    wanted = set(names) or ({f"term-{term}"} if term is not None else set(REPORTS))
-    for spec in reversed(REPORTS.values()):
+        if name not in reports:
+            known = ", ".join(spec for spec in reports if not spec.startswith(register.FOLDER))
+            ids = f" or {register.FOLDER}/ and an id of {register.TABLE}"
+            raise UsageFault(f"report {parameters.shown(name)}: unknown: use {known}{ids}")
+    single = {
+        "term": None if term is None else f"term-{term}",
+        "project": None if project is None else register.page_name(project),
+    }
+    given = {parameter: name for parameter, name in single.items() if name is not None}
+    if given and names:
+        parameter = next(iter(given))
+        raise UsageFault(f"{parameter}: given together with names of reports: use one or the other")
+    wanted = set(names) or set(given.values()) or set(reports)
+    for spec in reversed(reports.values()):
         if spec.name in wanted:
             wanted.update(spec.needs)
-    return [spec for spec in REPORTS.values() if spec.name in wanted]
+    return [spec for spec in reports.values() if spec.name in wanted]
 
 
 def check_taken(specs: Sequence[ReportSpec], chosen: Mapping[str, Value]) -> None:
@@ -255,6 +295,7 @@ class Plan:
         self.sources: dict[str, Source | InputFault] = {}
         self.wanted: dict[str, Mapping] = {}
         self.code: dict[str, Mapping[str, str]] = {}
+        self.orphans = _orphans(workspace, specs)
         for spec in specs:
             try:
                 source = freshness.read_source(workspace, spec.notebook, self.values[spec.name])
@@ -266,7 +307,7 @@ class Plan:
     def is_done(self) -> bool:
         """Return whether every page is as it should be, without changing anything."""
         contents = Contents(self.workspace)
-        return all(
+        return not self.orphans and all(
             isinstance(self.sources[spec.name], Source) and self.reason(spec, contents) is None
             for spec in self.waiting
         )
@@ -333,7 +374,15 @@ class Plan:
                 self._finish(running.pop(future), future.result(), screen)
             ready = self._ready(screen) if done else ready
         self._name_late_changes(screen)
+        self._withdraw_orphans(screen)
         return list(self.results.values())
+
+    def _withdraw_orphans(self, screen: Screen) -> None:
+        """Take away the pages of projects that left the facts, once no other page links to them."""
+        if all(result.state in ("built", "unchanged") for result in self.results.values()):
+            for name in self.orphans:
+                publishing.withdraw(self.workspace, name, self.manifest)
+                screen.note(f"{name}: its project has left {register.TABLE}: page removed")
 
     def _name_late_changes(self, screen: Screen) -> None:
         """Say so if an input was edited while its report was being made."""
@@ -454,13 +503,28 @@ def _cores() -> int:
     return os.cpu_count() or 1
 
 
-def _siblings(spec: ReportSpec) -> list[list[str]]:
-    """Return file and title of every page, as links from the page of `spec`.
+def _orphans(workspace: Workspace, specs: Sequence[ReportSpec]) -> list[str]:
+    """Return the pages of projects that are in the facts no more; a part of a build looks at none.
 
-    In the order of reading: what stands on most of the others comes first.
+    Returns
+    -------
+    list of str
+        Names of reports, in their order.
+    """
+    names = {spec.name for spec in specs}
+    pages = sorted((workspace.reports / register.FOLDER).glob("*.html"))
+    found = [register.page_name(page.stem) for page in pages if names.issuperset(REPORTS)]
+    return [name for name in found if name not in names]
+
+
+def _siblings(spec: ReportSpec) -> list[list[str]]:
+    """Return file and title of the pages that every page links to, and of `spec` itself.
+
+    In the order of reading: what stands on most of the others comes first. Of the projects only
+    the one that is being read; the overview links to all of them.
     """
     here = posixpath.dirname(spec.name) or "."
-    return [
-        [posixpath.relpath(f"{other.name}.html", here), other.title]
-        for other in sorted(REPORTS.values(), key=lambda other: -len(other.needs))
-    ]
+    others = sorted(REPORTS.values(), key=lambda other: -len(other.needs))
+    if spec.name not in REPORTS:
+        others.append(spec)
+    return [[posixpath.relpath(f"{other.name}.html", here), other.title] for other in others]

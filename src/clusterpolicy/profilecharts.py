@@ -1,0 +1,239 @@
+"""The figures of a project's page: its paths by industry, and the lineage of all projects."""
+
+import math
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from clusterpolicy import theme, yearaxis
+from clusterpolicy.alttext import listed
+from clusterpolicy.profiles import ALL, Profile
+from clusterpolicy.theme import Chart, number
+from clusterpolicy.wording import format_years
+
+COLUMNS = 3
+PANEL = 1.35  # inches: height of one panel
+ACCOUNTS = "Prefectural Accounts (Cabinet Office), data/raw"
+
+
+@theme.styled()
+def plot_paths(profile: Profile, *, source: str = ACCOUNTS) -> Chart:
+    """Draw product of a project's cells beside that of the same industries elsewhere.
+
+    One panel for the sum and one per industry, all on one scale. Two bases of the accounts meet in
+    the last year before the project's term, where every line is 100.
+
+    Parameters
+    ----------
+    profile : Profile
+    source : str
+        Names of the sources, ready to print.
+
+    Returns
+    -------
+    Chart
+    """
+    data = profile.paths
+    order = [ALL, *dict.fromkeys(profile.cells["industry"])]
+    order = [each for each in order if each in set(data["industry"])]
+    first, last = int(data["fy"].min()), int(data["fy"].max())
+    events = _events(profile, first, last)
+    figure, panels = _open_panels(len(order), len(events))
+    values = data[["own", "elsewhere"]]
+    low, high = 0.95 * min(values.min().min(), 100), 1.05 * max(values.max().max(), 100)
+    for place, (axes, industry) in enumerate(zip(panels, order, strict=True)):
+        axes.set_ylim(low, min(high, 300))
+        _draw_panel(axes, profile, data[data["industry"] == industry], (first, last), events)
+        _name_panel(axes, _panel_name(profile, industry), is_left=place % COLUMNS == 0)
+    _write_heading(figure, profile)
+    _write_events(figure, events)
+    theme.require_glyphs(figure)
+    return Chart(
+        figure,
+        alt=_describe_paths(profile),
+        data=data,
+        unit=f"nominal product, FY{profile.join_year} = 100",
+        years=format_years(first, last),
+        source=source,
+    )
+
+
+def _events(profile: Profile, first: int, last: int) -> pd.DataFrame:
+    """Choose the shocks and breaks that touch one of the two bases, each once."""
+    older, later = profile.bases
+    parts = [
+        yearaxis.choose_events(
+            profile.study.events, f"cell_product_{older}", first, profile.join_year
+        ),
+        yearaxis.choose_events(
+            profile.study.events, f"cell_product_{later}", profile.join_year, last
+        ),
+    ]
+    found = pd.concat(parts, ignore_index=True).drop_duplicates(["name", "first_year"])
+    join = {
+        "start": profile.join_year,
+        "stop": profile.join_year,
+        "first_year": profile.join_year,
+        "last_year": profile.join_year,
+        "kind": "break",
+        "name": f"base {older[1:]} to the left, base {later[1:]} to the right",
+    }
+    return pd.concat([found, pd.DataFrame([join])]).sort_values("start", ignore_index=True)
+
+
+def _open_panels(count: int, n_events: int) -> tuple[Figure, list[Axes]]:
+    rows = math.ceil(count / COLUMNS)
+    top, gap, left, right, between = 0.78, 0.62, 0.5, 0.15, 0.3
+    bottom = 0.4 + (n_events + 0.5) * theme.LINE
+    height = top + rows * PANEL + (rows - 1) * gap + bottom
+    figure = Figure(figsize=(theme.WIDTH, height))
+    width = (theme.WIDTH - left - right - (COLUMNS - 1) * between) / COLUMNS
+    panels = []
+    for place in range(count):
+        row, column = divmod(place, COLUMNS)
+        x = left + column * (width + between)
+        y = height - top - PANEL - row * (PANEL + gap)
+        axes = figure.add_axes((x / theme.WIDTH, y / height, width / theme.WIDTH, PANEL / height))
+        for side in ("top", "right", "left"):
+            axes.spines[side].set_visible(False)
+        axes.set_axisbelow(True)
+        panels.append(axes)
+    return figure, panels
+
+
+def _draw_panel(
+    axes: Axes,
+    profile: Profile,
+    rows: pd.DataFrame,
+    span: tuple[int, int],
+    events: pd.DataFrame,
+) -> None:
+    first, last = span
+    axes.set_xlim(first - 0.5, last + 0.5)
+    axes.axhline(100, color=theme.INK, linewidth=0.7, zorder=1.5)
+    for term in _funded_terms(profile):
+        axes.axvspan(term[0] - 0.5, term[1] + 0.5, color=theme.TERM_SHADE, linewidth=0, zorder=0)
+    for event in events.itertuples():
+        if event.kind == "shock":
+            axes.axvspan(event.start, event.stop, color=theme.MUTED, alpha=0.13, lw=0, zorder=0.5)
+        else:
+            axes.axvline(event.start, color=theme.MUTED, linewidth=0.9, linestyle=(0, (1, 1.6)))
+    for column, group in (("elsewhere", "other"), ("own", "targeted")):
+        look = {**theme.GROUPS[group], "markersize": 0}
+        for _, part in rows.groupby("base"):
+            axes.plot(part["fy"], part[column], **look)
+    ticks = [year for year in range(first, last + 1) if year % 5 == 0]
+    axes.set_xticks(ticks, [str(year) for year in ticks])
+
+
+def _funded_terms(profile: Profile) -> list[tuple[int, int]]:
+    """Years of the periods in which the project or those before it stood under the policy."""
+    names = ("earlier", "during")
+    return [(p.start + 1, p.end) for p in profile.periods if p.name in names]
+
+
+def _name_panel(axes: Axes, name: str, is_left: bool) -> None:
+    ticks = [tick for tick in axes.get_yticks() if axes.get_ylim()[0] <= tick <= axes.get_ylim()[1]]
+    axes.set_yticks(ticks, [number(tick, 0) if is_left else "" for tick in ticks])
+    axes.grid(axis="y")
+    lines = theme.wrap(name, theme.inches(axes)[0] + 0.1)
+    axes.annotate(
+        "\n".join(lines),
+        (0, 1),
+        xycoords="axes fraction",
+        xytext=(0, 4),
+        textcoords="offset points",
+        va="bottom",
+        linespacing=1.1,
+        **theme.strong(name),
+    )
+
+
+def _panel_name(profile: Profile, industry: str) -> str:
+    return "All its cells" if industry == ALL else profile.industry_names[industry]
+
+
+def _write_heading(figure: Figure, profile: Profile) -> None:
+    height = figure.get_size_inches()[1]
+    scale = figure.dpi_scale_trans
+    title = f"Nominal product, FY{profile.join_year} = 100"
+    figure.text(
+        theme.MARGIN,
+        height - 0.12,
+        title,
+        size=theme.BODY,
+        va="top",
+        transform=scale,
+        **theme.strong(title),
+    )
+    x = theme.MARGIN
+    for word, group in (("its cells", "targeted"), ("same industries elsewhere", "other")):
+        look = theme.GROUPS[group]
+        figure.add_artist(_line(figure, x, height - 0.41, look["color"], look["linestyle"]))
+        figure.text(
+            x + 0.34,
+            height - 0.41,
+            word,
+            va="center",
+            color=look["color"],
+            transform=scale,
+            **theme.strong(word),
+        )
+        x += 0.34 + 1.12 * theme.text_width(word) + 0.25
+    figure.text(
+        x,
+        height - 0.41,
+        "blue ground: years under the policy",
+        va="center",
+        color=theme.MUTED,
+        transform=scale,
+    )
+
+
+def _line(figure: Figure, x: float, y: float, color: str, style: object):
+    from matplotlib.lines import Line2D
+
+    return Line2D(
+        [x, x + 0.28],
+        [y, y],
+        color=color,
+        linestyle=style,
+        linewidth=1.6,
+        transform=figure.dpi_scale_trans,
+    )
+
+
+def _write_events(figure: Figure, events: pd.DataFrame) -> None:
+    """Name the shocks and breaks below the panels, in the order of the axis."""
+    for place, event in enumerate(events.itertuples()):
+        kind = "grey ground" if event.kind == "shock" else "dotted line"
+        figure.text(
+            theme.MARGIN,
+            theme.MARGIN + (len(events) - place) * theme.LINE,
+            f"{kind}, {format_years(event.first_year, event.last_year, '')}: {event.name}"
+            if event.kind == "shock"
+            else f"{kind}, {event.first_year}: {event.name}",
+            va="top",
+            color=theme.MUTED,
+            transform=figure.dpi_scale_trans,
+        )
+
+
+def _describe_paths(profile: Profile) -> str:
+    """Say where its cells and the same industries elsewhere start and end, and the widest gap."""
+    data = profile.paths
+    whole = data[data["industry"] == ALL].sort_values(["fy", "base"])
+    start, end = whole.iloc[0], whole.iloc[-1]
+    alt = (
+        f"Lines in {data['industry'].nunique()} panels, FY{profile.join_year} = 100. All its cells "
+        f"come from {number(start['own'])} in FY{start['fy']} to {number(end['own'])} in "
+        f"FY{end['fy']}, the same industries elsewhere from {number(start['elsewhere'])} to "
+        f"{number(end['elsewhere'])}."
+    )
+    last = data[(data["fy"] == end["fy"]) & (data["industry"] != ALL)]
+    words = [
+        f"{profile.industry_names[row.industry]} {number(row.own)} against {number(row.elsewhere)}"
+        for row in last.itertuples()
+    ]
+    return f"{alt} By industry in FY{end['fy']}: {listed(words)}."

@@ -1,0 +1,128 @@
+"""The tables of a project's page: what is recorded, its industries, its cells, its company."""
+
+import pandas as pd
+
+from clusterpolicy import portfolio, tables
+from clusterpolicy.printing import Column, Table
+from clusterpolicy.profiles import ALL, Profile
+from clusterpolicy.profilewords import NOT_FOUND, listed, title
+from clusterpolicy.wording import format_number, format_years, is_missing
+
+ACCOUNTS = "Prefectural Accounts (Cabinet Office), data/raw"
+REGISTER = "the documents named under Sources; data/raw/projects.csv"
+
+
+def facts_table(profile: Profile) -> Table:
+    """Print what is recorded about a project, and what was looked for and not found."""
+    project, study = profile.project, profile.study
+    names = study.projects.set_index("project_id").apply(title, axis=1)
+    links = profile.links
+    first, last = portfolio.funded_years(project, study.terms, "funded")
+    rows = [
+        ("Name", project["name_en"]),
+        ("Name in Japanese", project["name_ja"]),
+        ("Term", f"{profile.term.number}: {profile.term.name}"),
+        ("Bureau", project["bureau"]),
+        ("Run by", project["promotion_body"]),
+        (
+            "With national money",
+            f"{format_years(first, last)} (first year: {project['first_fy_basis']})",
+        ),
+        ("As planned", f"until FY{int(project['last_fy'])}"),
+        ("Fields", ", ".join(project["fields"].split(";"))),
+        ("Prefectures", listed([profile.prefecture_names[each] for each in profile.prefectures])),
+        ("Came out of", _linked(links, "predecessor", profile, names)),
+        ("Became", _linked(links, "successor", profile, names)),
+        ("Firms", _count(project, "firms")),
+        ("Universities", _count(project, "universities")),
+        ("In the official count", project["in_official_count"]),
+        ("Confidence of this row", project["confidence"]),
+        ("Compilers' note", project["note"]),
+    ]
+    data = pd.DataFrame(rows, columns=["what", "recorded"])
+    data["recorded"] = [NOT_FOUND if is_missing(each) else each for each in data["recorded"]]
+    labels = {"what": "What", "recorded": "What the sources say"}
+    return tables.plain_table(data, labels, "", REGISTER)
+
+
+def _linked(links: pd.DataFrame, side: str, profile: Profile, names: pd.Series) -> str:
+    ids = [each for each in links[side] if each and each != profile.project_id]
+    none = "no project before it" if side == "predecessor" else "no project after it"
+    return "; ".join(names[each] for each in ids) or none
+
+
+def _count(project: pd.Series, what: str) -> str:
+    if is_missing(project[what]):
+        return NOT_FOUND
+    as_of = project[f"{what}_as_of"] or "date not given"
+    return f"{format_number(project[what])} ({as_of})"
+
+
+def fields_table(profile: Profile) -> Table:
+    """Print what each field of the project is read as, and why."""
+    table = profile.study.field_industries
+    fields = profile.project["fields"].split(";")
+    own = table[table["field"].isin(fields)].copy()
+    own = own.sort_values("field", key=lambda each: each.map(fields.index), kind="stable")
+    own["name_en"] = own["name_en"].where(own["jsic_rev12"] != "", "none in manufacturing")
+    own["reading"] = own["reading"].map({"both": "broad and narrow", "broad": "broad only"})
+    labels = {
+        "field": "Field",
+        "name_en": "Industry of the classification (JSIC)",
+        "reading": "Reading",
+        "basis": "Why",
+        "confidence": "Confidence",
+    }
+    return tables.plain_table(own, labels, "", "data/raw/field_industries.csv")
+
+
+def growth_table(profile: Profile) -> Table:
+    """Print growth of its cells, industry by industry and period by period, and the gap."""
+    wide = profile.growth.pivot(index="industry", columns="period", values=["own", "gap"])
+    wide.columns = [f"{period}_{what}" for what, period in wide.columns]
+    strength = profile.strength.groupby("industry")["product_million_yen"].sum() / 1000
+    order = [*dict.fromkeys(profile.growth["industry"])]
+    data = wide.reindex(order).assign(product=strength)
+    data.loc[ALL, "product"] = strength.sum()
+    data.insert(0, "name", [profile.industry_names.get(each, "All its cells") for each in order])
+    columns = [
+        Column("name", "Industry"),
+        Column("product", f"Product, FY{profile.join_year}", "billion yen", "number", 1),
+    ]
+    for period in profile.periods:
+        years = format_years(period.start + 1, period.end)
+        columns += [
+            Column(f"{period.name}_own", f"{period.label}, {years}", "% a year", "signed", 1),
+            Column(
+                f"{period.name}_gap", f"{years}, gap to elsewhere", "points a year", "signed", 1
+            ),
+        ]
+    symbols = (("…", "no such industry in the older base, or hidden in some year"),)
+    return Table(data.reset_index(drop=True), tuple(columns), "", _span(profile), ACCOUNTS, symbols)
+
+
+def _span(profile: Profile) -> str:
+    return format_years(profile.periods[0].start, profile.periods[-1].end)
+
+
+def company_table(profile: Profile) -> Table:
+    """Print the other projects that covered its prefectures, with what they share."""
+    company = profile.company
+    if company.empty:
+        company = pd.DataFrame(
+            [{"name_en": "none", "shared_prefectures": 0, "shared_fields": 0, "shared_cells": 0}]
+        )
+    labels = {
+        "name_en": "Project",
+        "shared_prefectures": "Shared prefectures",
+        "shared_fields": "Shared fields",
+        "shared_cells": "Shared cells",
+    }
+    return tables.plain_table(company, labels, "number", REGISTER)
+
+
+def sources_table(profile: Profile) -> Table:
+    """Print the documents behind the project's row and its areas, with addresses."""
+    keys = dict.fromkeys(profile.project["source"].split(";"))
+    found = profile.study.sources.set_index("source", drop=False).loc[list(keys)]
+    return tables.sources_table(found.reset_index(drop=True))

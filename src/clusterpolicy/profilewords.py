@@ -1,0 +1,307 @@
+"""What the page of a project says: its answer, what is for and against it, what is unknown."""
+
+import pandas as pd
+
+from clusterpolicy import portfolio, register
+from clusterpolicy.profiles import ALL, Period, Profile
+from clusterpolicy.wording import format_interval, format_number, format_years, is_missing
+
+NOT_FOUND = "not found"
+COUNTED = {
+    "yes": "counted in the official number of projects",
+    "no": "not counted in the official number of projects",
+    "uncertain": "it is not certain that it is counted in the official number of projects",
+}
+
+
+def answer(profile: Profile) -> list[str]:
+    """Write the five lines that open the page."""
+    return [
+        f"{what_it_was(profile)} {lineage_sentence(profile)}",
+        target_sentence(profile),
+        growth_sentence(profile),
+        company_sentence(profile),
+        record_sentence(profile),
+    ]
+
+
+def title(project: pd.Series) -> str:
+    """Return the project's name in English, without later names and explanations."""
+    return register.title_of(project)
+
+
+def listed(items: list[str]) -> str:
+    """Join as in a sentence: a, b and c."""
+    *rest, last = items or [NOT_FOUND]
+    return f"{', '.join(rest)} and {last}" if rest else last
+
+
+def what_it_was(profile: Profile) -> str:
+    """Say who ran the project, where and when."""
+    project = profile.project
+    first, last = portfolio.funded_years(project, profile.study.terms, "funded")
+    count = len(profile.prefectures)
+    if count == 1:
+        where = f"in {profile.prefecture_names[profile.prefectures[0]]}"
+    else:
+        where = f"in {count} prefectures of the {project['bureau']} bureau"
+    body = "no promotion body is named in the sources"
+    if not is_missing(project["promotion_body"]):
+        body = f"run by {short_body(project)}"
+    return (
+        f"{title(project)} ({project['name_ja'].split('/')[0]}) was a project of term "
+        f"{profile.term.number} {where}, with national money in "
+        f"{format_years(first, last)}; {body}."
+    )
+
+
+def short_body(project: pd.Series) -> str:
+    """Name the promotion body without its explanation."""
+    return project["promotion_body"].split("; other")[0].split(", see")[0].replace("; ", " and ")
+
+
+def lineage_sentence(profile: Profile) -> str:
+    """Say what the project came out of, or that nothing followed it."""
+    names = profile.study.projects.set_index("project_id").apply(title, axis=1)
+    links = profile.links
+    kind = links["kind"].iloc[0]
+    before = listed([names[each] for each in links["predecessor"] if each])
+    doubt = "" if links["certainty"].ne("low").all() else " This link is of low confidence."
+    year = profile.project["first_fy"]
+    since = "" if is_missing(year) else f" in FY{int(year)}"
+    told = {
+        "new": f"It was new{since}: no project of term 1 came before it.",
+        "continued": "It carried on the project of the same name of term 1.",
+        "renamed": f"It followed {before} of term 1.",
+        "merged": f"It merged {before} of term 1.",
+        "split off": f"It took over a part of {before} of term 1.",
+        "merged and split off": f"It merged {before} of term 1, one of which only in part.",
+        "ended": "No project of term 2 followed it.",
+    }
+    if profile.term.number == 1 and kind != "ended":
+        return f"In term 2 it became {listed([names[each] for each in links['successor']])}.{doubt}"
+    return told[kind] + doubt
+
+
+def reading_sentence(profile: Profile) -> str:
+    """Say that another reading of the fields than the one asked for is used, if so."""
+    if profile.asked == profile.reading:
+        return ""
+    return (
+        f"Of {title(profile.project)} the sources name no field but manufacturing, which the "
+        f"{profile.asked} reading maps to no industry: the {profile.reading} reading is shown."
+    )
+
+
+def target_sentence(profile: Profile) -> str:
+    """Say which cells the project's fields stand for and how much they weighed."""
+    industries = [profile.industry_names[each] for each in dict.fromkeys(profile.cells["industry"])]
+    weight = profile.weight.dropna().sort_values("value")
+    year = f"FY{profile.join_year}"
+    heaviest = profile.prefecture_names[weight["pref_code"].iloc[-1]]
+    if len(weight) == 1:
+        share = f"{format_number(weight['value'].iloc[0], 1)} % of the manufacturing of {heaviest}"
+    else:
+        share = (
+            f"{format_interval(weight['value'].iloc[0], weight['value'].iloc[-1])} % of the "
+            f"manufacturing of its prefectures, most in {heaviest}"
+        )
+    sentence = (
+        f"It named {listed(field_names(profile.project))}: in the {profile.reading} reading "
+        f"{len(profile.cells)} cells of {listed(industries).lower()}, which in {year} made "
+        f"{format_number(profile.national_share, 1)} % of the nation's product of these industries "
+        f"and {share}."
+    )
+    return f"{sentence} {reading_sentence(profile)}".strip()
+
+
+def field_names(project: pd.Series) -> list[str]:
+    """Return the fields as words: abbreviations stay, hyphens become blanks."""
+    return [field.replace("-", " ") for field in project["fields"].split(";")]
+
+
+def growth_sentence(profile: Profile) -> str:
+    """Set growth of its cells in its term beside that of the same industries elsewhere."""
+    parts = {period.name: _growth(profile, period) for period in profile.periods}
+    during = profile.periods[-2]
+    row = parts["during"]
+    if row is None:
+        return (
+            f"How the cells of {title(profile.project)} grew over {during.label} cannot be said: "
+            "too many of their figures are hidden."
+        )
+    sentence = (
+        f"Over {during.label} ({_years(during)}) product of its cells {_changed(row['own'])}, "
+        f"while its mix of industries {_changed(row['elsewhere'])} in the other prefectures: "
+        f"{_points(row['gap'])}."
+    )
+    rest = [
+        f"{_points(parts[period.name]['gap'])} {_over(period)}"
+        for period in profile.periods
+        if period.name != "during" and parts[period.name] is not None
+    ]
+    return f"{sentence} The same gap was {listed(rest)}." if rest else sentence
+
+
+def _growth(profile: Profile, period: Period) -> pd.Series | None:
+    rows = profile.growth
+    row = rows[(rows["industry"] == ALL) & (rows["period"] == period.name)].iloc[0]
+    return None if is_missing(row["gap"]) else row
+
+
+def _over(period: Period) -> str:
+    named = f"{period.label} ({_years(period)})"
+    return named if period.name in ("before", "after") else f"in {named}"
+
+
+def _years(period: Period) -> str:
+    return format_years(period.start + 1, period.end)
+
+
+def _changed(rate: float) -> str:
+    verb = "fell" if rate < 0 else "grew"
+    return f"{verb} by {format_number(abs(rate), 1)} % a year"
+
+
+def _points(gap: float) -> str:
+    return f"{format_number(gap, 1, sign=True)} percentage points a year"
+
+
+def company_sentence(profile: Profile) -> str:
+    """Say which other projects met the same cells."""
+    cells, company = profile.cells, profile.company
+    shared = int((cells["others"] > 0).sum())
+    names = profile.study.projects.set_index("project_id").apply(title, axis=1)
+    others = [names[each] for each in company.loc[company["shared_cells"] > 0, "other"]]
+    if shared:
+        return (
+            f"{_of(shared, len(cells))} of its cells {_were(shared)} also targeted by "
+            f"{listed(others)}, so what is found in them is not {title(profile.project)}'s alone."
+        )
+    near = [names[each] for each in company["other"]]
+    if near:
+        return (
+            f"None of its cells was targeted by another project of term {profile.term.number}, "
+            f"but its prefectures were also covered by {listed(near)}."
+        )
+    where = listed([profile.prefecture_names[code] for code in profile.prefectures])
+    return f"No other project of term {profile.term.number} covered {where}, so no cell is shared."
+
+
+def _of(part: int, whole: int) -> str:
+    return f"All {whole}" if part == whole else f"{part} of {whole}"
+
+
+def _were(count: int) -> str:
+    return "was" if count == 1 else "were"
+
+
+def record_sentence(profile: Profile) -> str:
+    """Say how much of what a register would hold is recorded, and what is not."""
+    known = portfolio.what_is_recorded(profile.study.projects).loc[profile.project_id]
+    missing = [portfolio.ASKED[column] for column in known.index[~known]]
+    confidence = profile.project["confidence"]
+    sentence = (
+        f"Of {len(known)} things that a register of projects would say, the sources found say "
+        f"{int(known.sum())} (confidence of the row: {confidence})"
+    )
+    return f"{sentence}; not found: {listed(missing)}." if missing else f"{sentence}."
+
+
+def weigh(profile: Profile) -> dict[str, str]:
+    """Write the strongest evidence, the strongest doubt and what would change our mind."""
+    during = profile.periods[-2]
+    rows = profile.growth
+    rows = rows[(rows["period"] == "during") & (rows["industry"] != ALL)].dropna(subset=["gap"])
+    ahead = [profile.industry_names[each].lower() for each in rows.loc[rows["gap"] > 0, "industry"]]
+    if len(rows) == 0:
+        strongest = f"None: no industry of {title(profile.project)} is seen in every year."
+    elif not ahead:
+        strongest = (
+            f"None in its favour: over {during.label} none of its {len(rows)} industries did "
+            "better in its prefectures than elsewhere."
+        )
+    else:
+        strongest = (
+            f"Over {during.label} {listed(ahead)} did better in its prefectures than elsewhere: "
+            f"{len(ahead)} of {len(rows)} industries."
+        )
+    return {"strongest": strongest, "doubt": _doubt(profile), "change_mind": _change(profile)}
+
+
+def _doubt(profile: Profile) -> str:
+    before = _growth(profile, profile.periods[0])
+    during = _growth(profile, profile.periods[-2])
+    if before is None or during is None:
+        hidden = int(profile.paths["n_hidden"].max())
+        return (
+            f"The publisher hides so many figures ({hidden} of its cells are not seen in every "
+            "year) that the years before the policy cannot be compared."
+        )
+    trend = "already" if before["gap"] * during["gap"] > 0 else "not"
+    first = profile.periods[0]
+    return (
+        f"A gap to other prefectures is no effect. That of its cells was {_points(before['gap'])} "
+        f"{first.label} ({_years(first)}): the two "
+        + (
+            "already moved apart in the same direction."
+            if trend == "already"
+            else "did not move alike before either, and in the other direction."
+        )
+    )
+
+
+def _change(profile: Profile) -> str:
+    body = profile.project["promotion_body"]
+    members = (
+        f"Lists of members from {short_body(profile.project)}"
+        if body
+        else (f"Lists of members and the name of the promotion body of {title(profile.project)}")
+    )
+    return (
+        f"{members}, with the dates on which firms joined, so that members could be compared with "
+        f"like firms of {profile.prefecture_names[profile.weight.dropna()['pref_code'].iloc[0]]}"
+        f"{' and its neighbours' if len(profile.prefectures) > 1 else ''}."
+    )
+
+
+def unknowns(profile: Profile) -> list[str]:
+    """List what is not known about the project, one sentence each."""
+    project, found = profile.project, []
+    if is_missing(project["firms"]):
+        found.append(f"How many firms took part in {title(project)}.")
+    else:
+        found.append(
+            f"Which firms the {format_number(project['firms'])} counted as of "
+            f"{project['firms_as_of']} were."
+        )
+    if is_missing(project["promotion_body"]):
+        found.append(f"Which body ran it for the {project['bureau']} bureau.")
+    if project["first_fy_basis"] == "assumed from national term":
+        found.append(
+            f"When it began: FY{project['first_fy']} is the first year of term "
+            f"{profile.term.number}, taken because no document with another was found."
+        )
+    elif is_missing(project["first_fy"]):
+        found.append("When it began.")
+    if project["in_official_count"] == "uncertain":
+        found.append("Whether the ministry counted it among the projects of the term.")
+    hidden = int(profile.paths["n_hidden"].max())
+    if hidden:
+        found.append(
+            f"How {hidden} of its cells moved, because the publisher hides figures of theirs or "
+            "nothing was made there in some year."
+        )
+    none = _fields_without_industry(profile)
+    if none:
+        found.append(
+            f"What became of {listed(none)}, which no industry of manufacturing stands for."
+        )
+    return found
+
+
+def _fields_without_industry(profile: Profile) -> list[str]:
+    table = profile.study.field_industries
+    own = table[table["field"].isin(profile.project["fields"].split(";"))]
+    mapped = set(own.loc[own["jsic_rev12"] != "", "field"])
+    return [each for each in profile.project["fields"].split(";") if each not in mapped]
