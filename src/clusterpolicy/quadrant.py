@@ -10,6 +10,7 @@ from matplotlib.transforms import Affine2D
 from clusterpolicy import alttext, theme
 from clusterpolicy.theme import Chart, number
 
+DIGITS = 4  # significant ones: more than the accounts carry for a small cell
 QUADRANT_NOTE = "circles: targeted, squares: other; large: medians; arrows: off the scale"
 
 
@@ -53,7 +54,7 @@ def plot_quadrant(
             "is logarithmic, leave out cells without product"
         )
     columns += ["low", "high"] if {"low", "high"} <= {*cells} else []
-    data = cells[columns].dropna().reset_index(drop=True)
+    data = _round(cells[columns].dropna().reset_index(drop=True))
     axes = theme.new_axes(3.9, left=0.62, right=0.3, top=0.68)
     medians = _draw_cells(axes, data)
     extremes = _label_extremes(axes, data)
@@ -66,6 +67,15 @@ def plot_quadrant(
         years=years,
         source=source,
     )
+
+
+def _round(data: pd.DataFrame) -> pd.DataFrame:
+    """Keep what can be read off: the page carries every cell, and most digits are noise."""
+    numbers = data.select_dtypes("float")
+    with np.errstate(divide="ignore"):
+        places = DIGITS - 1 - np.floor(np.log10(numbers.abs()))
+    scale = 10.0 ** places.where(np.isfinite(places), 0).clip(lower=0)
+    return data.assign(**((numbers * scale).round() / scale))
 
 
 def _draw_cells(axes: Axes, data: pd.DataFrame) -> pd.DataFrame:
