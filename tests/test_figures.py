@@ -516,8 +516,14 @@ def test_the_map_names_the_extremes_and_hatches_what_is_uncertain():
     assert "from 3 (Hokkaido) to 7 (Tokyo)" in drawn.alt
     assert [tile.get_hatch() for tile in marked(drawn, "low-certainty")] == ["//"]
     assert len(marked(drawn, "tile")) == 2
-    assert "…" in words(drawn)  # Kagoshima has no figure
+    assert "…" not in words(drawn)  # Kagoshima was not asked for
     assert list(drawn.data["value"].dropna()) == [3, 7]
+
+
+def test_a_prefecture_that_was_asked_for_and_has_no_figure_says_so():
+    counts = pd.concat([COUNTS, table("pref_code value certainty", ("46", float("nan"), "high"))])
+    drawn = figures.plot_targeted_map(PREFECTURES, counts, "Targeted industries")
+    assert words(drawn).count("…") == 1
 
 
 @pytest.mark.parametrize("codes", [["01", "99"], ["01", "01"]])

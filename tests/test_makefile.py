@@ -171,7 +171,7 @@ def test_a_value_is_passed_on_and_never_run(ready, name, value):
 def test_a_misspelt_name_stops_make_and_names_those_there_are(ready):
     done = make(ready, "report", "TREM=2")
     assert done.returncode == 2
-    assert "TREM: not a name that can be chosen: use one of TERM CLOCK" in done.stderr
+    assert "TREM: not a name that can be chosen: use one of TERM PROJECT CLOCK" in done.stderr
 
 
 def test_a_value_may_hold_an_equals_sign(ready):

@@ -138,7 +138,7 @@ def plot_targeted_map(
     Returns
     -------
     Chart
-        A prefecture without a row in `counts` is drawn empty.
+        A prefecture without a row in `counts` is drawn empty, one without a value as "…".
 
     Raises
     ------
@@ -158,6 +158,7 @@ def plot_targeted_map(
     data = prefectures[["pref_code", "name_en", "name_ja", "tile_row", "tile_col"]].merge(
         counts[columns], on="pref_code", how="left", validate="one_to_one"
     )
+    is_asked = data["pref_code"].isin(counts["pref_code"])
     tops = _row_tops(data["tile_row"])
     n_cols = data["tile_col"].max() + 1
     side = (theme.WIDTH - 2 * theme.MARGIN) / n_cols
@@ -167,7 +168,8 @@ def plot_targeted_map(
     axes.spines["bottom"].set_visible(False)
     scale = Normalize(min(0, data["value"].min()), data["value"].max() or 1)
     for row in data.itertuples():
-        _draw_tile(axes, row, tops[row.tile_row], SHADES(scale(row.value)))
+        unknown = "…" if is_asked[row.Index] else ""
+        _draw_tile(axes, row, tops[row.tile_row], SHADES(scale(row.value)), unknown)
     has_low = "certainty" in data and (data["certainty"] == "low").any()
     axes.text(
         0,
@@ -394,8 +396,10 @@ def _row_tops(rows: pd.Series) -> dict[int, float]:
     return tops
 
 
-def _draw_tile(axes: Axes, row: NamedTuple, top: float, shade: Sequence[float]) -> None:
-    """Draw one prefecture: Japanese name, number, English name."""
+def _draw_tile(
+    axes: Axes, row: NamedTuple, top: float, shade: Sequence[float], unknown: str
+) -> None:
+    """Draw one prefecture: Japanese name, number (`unknown` if there is none), English name."""
     is_known = bool(np.isfinite(row.value))
     is_low = getattr(row, "certainty", None) == "low"
     ink = theme.PAPER if is_known and _luminance(shade) < 0.25 else theme.INK
@@ -413,7 +417,7 @@ def _draw_tile(axes: Axes, row: NamedTuple, top: float, shade: Sequence[float]) 
         )
     )
     name = row.name_ja if row.name_ja == "北海道" else row.name_ja[:-1]
-    value = theme.plain(row.value) if is_known else "…"
+    value = theme.plain(row.value) if is_known else unknown
     middle = row.tile_col + 0.5
     axes.text(middle, top + 0.2, name, color=ink, ha="center", va="center")
     axes.text(middle, top + 0.5, value, color=ink, ha="center", va="center", size=12)

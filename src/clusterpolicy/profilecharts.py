@@ -5,8 +5,9 @@ import math
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
-from clusterpolicy import theme, yearaxis
+from clusterpolicy import synthetic, theme, yearaxis
 from clusterpolicy.alttext import listed
 from clusterpolicy.profiles import ALL, Profile
 from clusterpolicy.theme import Chart, number
@@ -14,6 +15,7 @@ from clusterpolicy.wording import format_years
 
 COLUMNS = 3
 PANEL = 1.35  # inches: height of one panel
+CENSUS = "Census of Manufactures (METI) and the sources named row by row in data/raw"
 ACCOUNTS = "Prefectural Accounts (Cabinet Office), data/raw"
 
 
@@ -191,9 +193,7 @@ def _write_heading(figure: Figure, profile: Profile) -> None:
     )
 
 
-def _line(figure: Figure, x: float, y: float, color: str, style: object):
-    from matplotlib.lines import Line2D
-
+def _line(figure: Figure, x: float, y: float, color: str, style: object) -> Line2D:
     return Line2D(
         [x, x + 0.28],
         [y, y],
@@ -218,6 +218,68 @@ def _write_events(figure: Figure, events: pd.DataFrame) -> None:
             color=theme.MUTED,
             transform=figure.dpi_scale_trans,
         )
+
+
+@theme.styled()
+def plot_synthetic(profile: Profile, *, source: str = CENSUS) -> Chart:
+    """Draw shipments of the project's prefectures beside those of its synthetic counterpart.
+
+    Parameters
+    ----------
+    profile : Profile
+    source : str
+        Names of the sources, ready to print.
+
+    Returns
+    -------
+    Chart
+        Difference in logs x 100. Where no counterpart can be fitted there is only the line of
+        zero, and the note says why.
+    """
+    study, term = profile.study, profile.term
+    fit = synthetic.fit_project(study, profile.project_id, "shipments", term.number, term.clock)
+    data = fit.years.assign(gap=100 * fit.years["gap"]).astype({"year": int})
+    first, last = (int(data["year"].min()), int(data["year"].max())) if len(data) else term.years
+    events = yearaxis.choose_events(study.events, "prefecture_shipments", first, last)
+    note = fit.reason or "zero: as the counterpart; the smaller the gap before, the better the fit"
+    axes = yearaxis.open_years(
+        first,
+        last,
+        events,
+        title="Shipments, its prefectures minus their synthetic counterpart, logs x 100",
+        note=note,
+        fiscal=False,
+    )
+    axes.plot(data["year"], data["gap"], color=theme.TARGETED, linewidth=1.8)
+    theme.leave_room(axes, above=0.26, below=0.1)
+    yearaxis.shade_term(axes, term.years, f"term {term.number}, {format_years(*term.years)}")
+    theme.zero_line(axes)
+    theme.set_numbers(axes, signed=True)
+    return theme.close_chart(
+        axes,
+        alt=_describe_gap(profile, data, fit.reason),
+        data=data,
+        unit="log difference x 100",
+        years=format_years(first, last, ""),
+        source=source,
+    )
+
+
+def _describe_gap(profile: Profile, data: pd.DataFrame, reason: str) -> str:
+    """Say how far the counterpart missed before the policy, and how far apart they are after."""
+    if reason:
+        return f"No synthetic counterpart of {profile.project['name_en']}: {reason}."
+    start = profile.periods[0].end + 1
+    before, since = data[data["year"] < start], data[data["year"] >= start]
+    widest = since.loc[since["gap"].abs().idxmax()]
+    in_term = since[since["year"].between(*profile.term.years)]
+    return (
+        f"Line of the gap in shipments between its prefectures and their synthetic counterpart. "
+        f"Before {start} it stays within {number(before['gap'].abs().max())} of zero; in the term "
+        f"it runs from {number(in_term['gap'].min(), signed=True)} to "
+        f"{number(in_term['gap'].max(), signed=True)}; it is widest in {widest['year']:.0f}, at "
+        f"{number(widest['gap'], signed=True)}."
+    )
 
 
 def _describe_paths(profile: Profile) -> str:

@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from clusterpolicy import clusters, policy, portfolio
+from clusterpolicy import clusters, policy, portfolio, results, synthetic
 from clusterpolicy.panel import Study
 
 CELL = ["pref_code", "industry"]
@@ -326,3 +326,31 @@ def profile(study: Study, project_id: str, clock: str, fields_map: str) -> Profi
         f"project {project_id}: none of its fields ({project['fields']}) stands for an industry of "
         "the accounts: add one to data/raw/field_industries.csv"
     )
+
+
+def estimate(profile: Profile) -> pd.DataFrame:
+    """Estimate what happened in the project's prefectures against a synthetic counterpart.
+
+    For its own term and, for a project of the second, for the years after the money.
+
+    Returns
+    -------
+    DataFrame
+        Records of ``synthetic.estimate_project``, one :class:`results.Estimate` a row.
+    """
+    terms = (1,) if profile.term.number == 1 else (profile.term.number, 3)
+    parts = [
+        synthetic.estimate_project(profile.study, profile.project_id, term, profile.term.clock)
+        for term in terms
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def results_name(project_id: str) -> str:
+    """Return the name under which the estimates of a project are saved."""
+    return f"project-{project_id}"
+
+
+def save(profile: Profile, estimates: pd.DataFrame) -> None:
+    """Save the estimates of a project once, for its page and for the overview."""
+    results.save_results(estimates, results_name(profile.project_id))

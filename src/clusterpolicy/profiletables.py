@@ -90,15 +90,28 @@ def growth_table(profile: Profile) -> Table:
         Column("product", f"Product, FY{profile.join_year}", "billion yen", "number", 1),
     ]
     for period in profile.periods:
+        data[period.name] = [_rate_and_gap(row, period.name) for _, row in data.iterrows()]
         years = format_years(period.start + 1, period.end)
-        columns += [
-            Column(f"{period.name}_own", f"{period.label}, {years}", "% a year", "signed", 1),
-            Column(
-                f"{period.name}_gap", f"{years}, gap to elsewhere", "points a year", "signed", 1
-            ),
-        ]
+        columns.append(Column(period.name, f"{_capital(period.label)}, {years}"))
     symbols = (("…", "no such industry in the older base, or hidden in some year"),)
-    return Table(data.reset_index(drop=True), tuple(columns), "", _span(profile), ACCOUNTS, symbols)
+    unit = (
+        "percent a year; in brackets: percentage points a year more or less than the same "
+        "industries elsewhere"
+    )
+    return Table(
+        data.reset_index(drop=True), tuple(columns), unit, _span(profile), ACCOUNTS, symbols
+    )
+
+
+def _rate_and_gap(row: pd.Series, period: str) -> str | None:
+    rate, gap = (row[f"{period}_{what}"] for what in ("own", "gap"))
+    if is_missing(gap):
+        return None
+    return f"{format_number(rate, 1, sign=True)} ({format_number(gap, 1, sign=True)})"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _span(profile: Profile) -> str:
@@ -126,3 +139,11 @@ def sources_table(profile: Profile) -> Table:
     keys = dict.fromkeys(profile.project["source"].split(";"))
     found = profile.study.sources.set_index("source", drop=False).loc[list(keys)]
     return tables.sources_table(found.reset_index(drop=True))
+
+
+def effects_table(profile: Profile, estimates: pd.DataFrame) -> Table:
+    """Print every estimate of the project: outcome, term, and against whom."""
+    against = estimates["sample"].str.removeprefix(f"{profile.project_id} against ")
+    return tables.estimates_table(
+        estimates.assign(sample=against), "data/results", by=("outcome_label", "term", "sample")
+    )

@@ -4,7 +4,13 @@ import pandas as pd
 
 from clusterpolicy import portfolio, register
 from clusterpolicy.profiles import ALL, Period, Profile
-from clusterpolicy.wording import format_interval, format_number, format_years, is_missing
+from clusterpolicy.wording import (
+    format_interval,
+    format_number,
+    format_p,
+    format_years,
+    is_missing,
+)
 
 NOT_FOUND = "not found"
 COUNTED = {
@@ -14,13 +20,20 @@ COUNTED = {
 }
 
 
-def answer(profile: Profile) -> list[str]:
-    """Write the five lines that open the page."""
+def answer(profile: Profile, estimates: pd.DataFrame) -> list[str]:
+    """Write the five lines that open the page.
+
+    Parameters
+    ----------
+    profile : Profile
+    estimates : DataFrame
+        Records of ``synthetic.estimate_project`` for the term of the project.
+    """
     return [
         f"{what_it_was(profile)} {lineage_sentence(profile)}",
         target_sentence(profile),
         growth_sentence(profile),
-        company_sentence(profile),
+        effect_sentence(profile, main_record(profile, estimates)),
         record_sentence(profile),
     ]
 
@@ -34,6 +47,65 @@ def listed(items: list[str]) -> str:
     """Join as in a sentence: a, b and c."""
     *rest, last = items or [NOT_FOUND]
     return f"{', '.join(rest)} and {last}" if rest else last
+
+
+def place(profile: Profile) -> str:
+    """Name where the project was: its one prefecture, or its prefectures."""
+    if len(profile.prefectures) == 1:
+        return str(profile.prefecture_names[profile.prefectures[0]])
+    return "its prefectures"
+
+
+def industry_words(profile: Profile, industries: list[str]) -> list[str]:
+    """Return short names of industries for a sentence."""
+    return [profile.industry_names[each].split(",")[0].lower() for each in industries]
+
+
+def main_record(profile: Profile, estimates: pd.DataFrame) -> pd.Series:
+    """Return the declared main estimate of a project: shipments over its own term.
+
+    Raises
+    ------
+    KeyError
+        If the records hold none or several.
+    """
+    name = f"t{profile.term.number}-{profile.term.clock}-sdid-{profile.project_id}-shipments"
+    rows = estimates[estimates["result_id"] == name]
+    if len(rows) != 1:
+        raise KeyError(f"results: found {len(rows)} records {name}: run `make report` again")
+    return rows.iloc[0]
+
+
+def effect_sentence(profile: Profile, record: pd.Series) -> str:
+    """Say what the synthetic difference-in-differences found for one outcome."""
+    outcome = record["outcome_label"]
+    if record["status"] != "estimated":
+        return (
+            f"Whether {outcome} in {place(profile)} moved apart from a synthetic counterpart "
+            f"cannot be estimated: {record['reason']}."
+        )
+    donors = int(record["n_cells"] - record["n_targeted"])
+    more = "less" if record["estimate"] < 0 else "more"
+    interval = format_interval(record["low"], record["high"])
+    first, last = record["term_years"].split("-")
+    sentence = (
+        f"Against a synthetic counterpart weighted from {donors} other prefectures, {outcome} in "
+        f"{place(profile)} grew {format_number(abs(record['estimate']), 1)} {record['unit']} "
+        f"{more} up to {format_years(first, last, '')} than since before the policy "
+        f"({format_number(100 * record['level'])} % interval {interval}; "
+        f"{format_p(record['p_value'])})"
+    )
+    return f"{sentence}: {_seen(record)}."
+
+
+def _seen(record: pd.Series) -> str:
+    if record["low"] > 0 or record["high"] < 0:
+        return (
+            "a difference, but not one that is the project's alone: among as many projects some "
+            "cross that line by chance"
+        )
+    seen = f"{format_number(record['mde'], 1)} {record['unit']}"
+    return f"no difference detectable; one above {seen} would have been seen"
 
 
 def what_it_was(profile: Profile) -> str:
@@ -95,7 +167,7 @@ def reading_sentence(profile: Profile) -> str:
 
 def target_sentence(profile: Profile) -> str:
     """Say which cells the project's fields stand for and how much they weighed."""
-    industries = [profile.industry_names[each] for each in dict.fromkeys(profile.cells["industry"])]
+    industries = industry_words(profile, list(dict.fromkeys(profile.cells["industry"])))
     weight = profile.weight.dropna().sort_values("value")
     year = f"FY{profile.join_year}"
     heaviest = profile.prefecture_names[weight["pref_code"].iloc[-1]]
@@ -108,7 +180,7 @@ def target_sentence(profile: Profile) -> str:
         )
     sentence = (
         f"It named {listed(field_names(profile.project))}: in the {profile.reading} reading "
-        f"{len(profile.cells)} cells of {listed(industries).lower()}, which in {year} made "
+        f"{len(profile.cells)} cells of {listed(industries)}, which in {year} made "
         f"{format_number(profile.national_share, 1)} % of the nation's product of these industries "
         f"and {share}."
     )
@@ -173,10 +245,13 @@ def company_sentence(profile: Profile) -> str:
     shared = int((cells["others"] > 0).sum())
     names = profile.study.projects.set_index("project_id").apply(title, axis=1)
     others = [names[each] for each in company.loc[company["shared_cells"] > 0, "other"]]
+    some = f"{shared} of its {len(cells)} cells {'was' if shared == 1 else 'were'}"
+    if shared == len(cells):
+        some = f"All {shared} of its cells were" if shared > 1 else "Its only cell was"
     if shared:
         return (
-            f"{_of(shared, len(cells))} of its cells {_were(shared)} also targeted by "
-            f"{listed(others)}, so what is found in them is not {title(profile.project)}'s alone."
+            f"{some} also targeted by {listed(others)}, so what is found in them is not "
+            f"{title(profile.project)}'s alone."
         )
     near = [names[each] for each in company["other"]]
     if near:
@@ -186,14 +261,6 @@ def company_sentence(profile: Profile) -> str:
         )
     where = listed([profile.prefecture_names[code] for code in profile.prefectures])
     return f"No other project of term {profile.term.number} covered {where}, so no cell is shared."
-
-
-def _of(part: int, whole: int) -> str:
-    return f"All {whole}" if part == whole else f"{part} of {whole}"
-
-
-def _were(count: int) -> str:
-    return "was" if count == 1 else "were"
 
 
 def record_sentence(profile: Profile) -> str:
@@ -213,19 +280,20 @@ def weigh(profile: Profile) -> dict[str, str]:
     during = profile.periods[-2]
     rows = profile.growth
     rows = rows[(rows["period"] == "during") & (rows["industry"] != ALL)].dropna(subset=["gap"])
-    ahead = [profile.industry_names[each].lower() for each in rows.loc[rows["gap"] > 0, "industry"]]
-    if len(rows) == 0:
+    ahead = industry_words(profile, list(rows.loc[rows["gap"] > 0, "industry"]))
+    span = f"Over {during.label} ({_years(during)})"
+    if rows.empty:
         strongest = f"None: no industry of {title(profile.project)} is seen in every year."
     elif not ahead:
+        industries = listed(industry_words(profile, list(rows["industry"])))
         strongest = (
-            f"None in its favour: over {during.label} none of its {len(rows)} industries did "
-            "better in its prefectures than elsewhere."
+            f"None in its favour: {span[0].lower()}{span[1:]} {industries} did worse in "
+            f"{place(profile)} than elsewhere."
         )
     else:
-        strongest = (
-            f"Over {during.label} {listed(ahead)} did better in its prefectures than elsewhere: "
-            f"{len(ahead)} of {len(rows)} industries."
-        )
+        behind = industry_words(profile, list(rows.loc[rows["gap"] <= 0, "industry"]))
+        strongest = f"{span} {listed(ahead)} did better in {place(profile)} than elsewhere"
+        strongest += f"; {listed(behind)} did worse." if behind else "."
     return {"strongest": strongest, "doubt": _doubt(profile), "change_mind": _change(profile)}
 
 
@@ -238,17 +306,13 @@ def _doubt(profile: Profile) -> str:
             f"The publisher hides so many figures ({hidden} of its cells are not seen in every "
             "year) that the years before the policy cannot be compared."
         )
-    trend = "already" if before["gap"] * during["gap"] > 0 else "not"
     first = profile.periods[0]
-    return (
-        f"A gap to other prefectures is no effect. That of its cells was {_points(before['gap'])} "
-        f"{first.label} ({_years(first)}): the two "
-        + (
-            "already moved apart in the same direction."
-            if trend == "already"
-            else "did not move alike before either, and in the other direction."
-        )
-    )
+    earlier = f"in the years before the policy ({_years(first)}) it was {_points(before['gap'])}"
+    if before["gap"] * during["gap"] > 0:
+        trend = f"The gap is older than the term: {earlier}."
+    else:
+        trend = f"The gap has changed sign before: {earlier}."
+    return f"{company_sentence(profile)} {trend}"
 
 
 def _change(profile: Profile) -> str:
