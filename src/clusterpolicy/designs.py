@@ -1,0 +1,37 @@
+"""Every design beside the workhorse, estimated for one term and handed over as records."""
+
+import pandas as pd
+
+from clusterpolicy import policy, synthetic, withdrawal
+from clusterpolicy.panel import Study
+
+
+def estimate_designs(study: Study, estimates: pd.DataFrame, term: int) -> pd.DataFrame:
+    """Estimate all further designs of a term, on both clocks and in both readings.
+
+    Parameters
+    ----------
+    study : Study
+    estimates : DataFrame
+        Records of ``results.estimate_term``.
+    term : int
+
+    Returns
+    -------
+    DataFrame
+        One :class:`results.Estimate` a row, in the columns of `estimates`.
+    """
+    tables = [synthetic.estimate_projects(study, term, clock) for clock in policy.CLOCKS]
+    if term == withdrawal.TERM:
+        tables.append(withdrawal.estimate_withdrawal(study, estimates))
+    return pd.concat(tables, ignore_index=True)
+
+
+def choose_design(
+    further: pd.DataFrame, design: str, clock: str, fields_map: str | None = None
+) -> pd.DataFrame:
+    """Return the records of one design on one clock and, if it has them, in one reading."""
+    chosen = further[(further["design"] == design) & (further["clock"] == clock)]
+    if fields_map is not None:
+        chosen = chosen[chosen["fields_map"] == fields_map]
+    return chosen.reset_index(drop=True)

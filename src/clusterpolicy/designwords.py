@@ -1,0 +1,124 @@
+"""What the further designs found, in sentences made from their records."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from clusterpolicy import synthetic, withdrawal
+from clusterpolicy.panel import Study
+from clusterpolicy.wording import (
+    format_estimate,
+    format_interval,
+    format_number,
+    format_p,
+    not_estimable_sentence,
+)
+
+CENSUS = "this study, from the Census of Manufactures (METI) and the facts in data/raw/projects.csv"
+
+
+def withdrawal_sentence(further: pd.DataFrame, clock: str, fields_map: str) -> str:
+    """Say what the test of the third term found, or that the term is not the third.
+
+    Parameters
+    ----------
+    further : DataFrame
+        From ``designs.estimate_designs``.
+    clock, fields_map : str
+    """
+    rows = further[
+        (further["design"] == withdrawal.DESIGN)
+        & (further["role"] == "main")
+        & (further["clock"] == clock)
+        & (further["fields_map"] == fields_map)
+    ]
+    if rows.empty:
+        return "Not asked in this term: the money stopped at the end of the second."
+    return equivalence_sentence(rows.iloc[0])
+
+
+def equivalence_sentence(record: Mapping[str, Any]) -> str:
+    """Say whether a change as large as the margin is ruled out after the money stopped.
+
+    Parameters
+    ----------
+    record : mapping
+        Of the design "equivalence".
+    """
+    if record["status"] != "estimated":
+        return not_estimable_sentence(record)
+    margin = f"{format_number(record['mde'])} {record['unit']}"
+    is_no_loss, is_no_gain = record["low"] > -record["mde"], record["high"] < record["mde"]
+    finding = {
+        (True, True): f"a change of {margin} in either direction is ruled out",
+        (True, False): f"a loss of {margin} is ruled out, a gain of {margin} is not",
+        (False, True): f"a gain of {margin} is ruled out, a loss of {margin} is not",
+        (False, False): f"neither a loss nor a gain of {margin} is ruled out",
+    }[is_no_loss, is_no_gain]
+    level = format_number(100 * record["level"])
+    return (
+        f"Since the money stopped targeted cells have moved by "
+        f"{format_number(record['estimate'], 1, sign=True)} {record['unit']} against comparable "
+        f"ones ({level} % interval {format_interval(record['low'], record['high'])}; "
+        f"{format_p(record['p_value'])} against a change of {margin} or more): {finding}. "
+        "Not finding a difference is not the same as showing that there is none: this test asks "
+        "for the second."
+    )
+
+
+def projects_sentence(records: pd.DataFrame) -> str:
+    """Say how many territories differ from their synthetic counterpart, chance considered.
+
+    Parameters
+    ----------
+    records : DataFrame
+        From ``label_territories``: one row per territory and indicator.
+    """
+    parts = []
+    for indicator, label in synthetic.INDICATORS.items():
+        rows = records[(records["outcome"] == indicator) & (records["status"] == "estimated")]
+        away = rows[(rows["low"] > 0) | (rows["high"] < 0)]
+        adjusted = min(1.0, rows["p_value"].min() * len(rows)) if len(rows) else float("nan")
+        named = "; ".join(f"{row['label']}: {format_estimate(row)}" for _, row in away.iterrows())
+        parts.append(
+            f"{label[0].upper()}{label[1:]}: in {len(away) or 'none'} of {len(rows)} territories "
+            f"the interval leaves out zero{f' ({named})' if named else ''}; the smallest p, "
+            f"multiplied by their number, is {format_number(adjusted, 2)}."
+        )
+    return " ".join(parts)
+
+
+def label_territories(study: Study, records: pd.DataFrame) -> pd.DataFrame:
+    """Keep one record per territory and name it: projects of the same prefectures share a number.
+
+    Parameters
+    ----------
+    study : Study
+    records : DataFrame
+        From ``synthetic.estimate_projects``.
+
+    Returns
+    -------
+    DataFrame
+        The first record of each territory and indicator, with a ``label``.
+    """
+    names = study.prefectures.set_index("pref_code")["name_en"]
+    where = study.projects.set_index("project_id")["prefectures"]
+    project = records["sample"].str.split(" ").str[0]
+    territory = project.map(where)
+    sharing = territory.groupby([territory, records["outcome"]]).transform("size")
+    labels = [
+        f"{_places([names[code] for code in codes.split(';')])}: {count} "
+        f"project{'s' if count > 1 else ''}"
+        for codes, count in zip(territory, sharing, strict=True)
+    ]
+    labelled = records.assign(label=labels, territory=territory)
+    return labelled.drop_duplicates(["territory", "outcome"]).drop(columns="territory")
+
+
+def _places(names: list[str]) -> str:
+    """Name up to three places, and count the rest."""
+    if len(names) <= 3:
+        return ", ".join(names)
+    return f"{names[0]}, {names[1]} and {len(names) - 2} more"

@@ -1,0 +1,200 @@
+"""Once the money stopped: is a loss as large as the margin ruled out? Two one-sided tests.
+
+"No difference detectable" is not "no loss". The third term is therefore asked the other way round:
+the null is a change at least as large as the declared margin, and the data must reject it on both
+sides. Each side is a permutation test of its own, so nothing rests on a normal distribution.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from clusterpolicy import effects, inference, results
+from clusterpolicy.effects import Contrast
+from clusterpolicy.inference import Assignments
+from clusterpolicy.panel import Study
+from clusterpolicy.results import Estimate
+
+DESIGN = "equivalence"
+TERM = 3
+# Two one-sided tests at 5 % leave the interval that leaves out 5 % on each side.
+LEVEL = 0.90
+METHOD = "two one-sided permutation tests"
+
+
+@dataclass(frozen=True)
+class Equivalence:
+    """Two one-sided tests and the interval of the effects that neither rejects; in logs.
+
+    Attributes
+    ----------
+    estimate, low, high : float
+    p_loss : float
+        p-value of "the loss is the margin or more".
+    p_gain : float
+        p-value of "the gain is the margin or more".
+    """
+
+    estimate: float
+    low: float
+    high: float
+    p_loss: float
+    p_gain: float
+
+    @property
+    def p_value(self) -> float:
+        """p-value of "the change is the margin or more, in either direction"."""
+        return max(self.p_loss, self.p_gain)
+
+
+def equivalence_test(
+    contrast: Contrast,
+    assignments: Assignments,
+    margins: tuple[float, float],
+    level: float = LEVEL,
+) -> Equivalence:
+    """Test that an effect lies between two margins, and invert both tests for the interval.
+
+    For a supposed effect ``e`` the statistic is the signed ``t'(s - e Q a) / sqrt(t'Qt)`` of
+    ``inference.permutation_test``. Draws reach the actual statistic from above for every ``e``
+    beyond one point of their own and from below for every ``e`` before it, so both p-values are
+    monotone in ``e`` and the ends of the interval are order statistics of those points [1]_.
+
+    Parameters
+    ----------
+    contrast : Contrast
+    assignments : Assignments
+    margins : tuple of float
+        Largest loss (negative) and largest gain that do not matter, in logs.
+    level : float
+        Of the interval; each test leaves out half of the rest.
+
+    Returns
+    -------
+    Equivalence
+
+    References
+    ----------
+    .. [1] Schuirmann (1987), Journal of Pharmacokinetics and Biopharmaceutics 15(6), 657-680.
+    """
+    actual, draws = assignments.actual, assignments.labels
+    if assignments.unit is not None:
+        contrast = contrast.collapse(assignments.unit, draws.shape[1])
+        actual = (np.bincount(assignments.unit, actual, draws.shape[1]) > 0).astype(float)
+    estimate = contrast.estimate(actual)
+    norm = math.sqrt(contrast.squared_norm(actual[None, :])[0])
+    draw_norm = np.sqrt(contrast.squared_norm(draws))
+    informative = draw_norm > 0
+    divisor = np.where(informative, draw_norm, np.inf) * norm
+    shift = draws @ contrast.score / divisor
+    overlap = np.clip(draws @ contrast.times(actual) / divisor, -1, 1)
+    # The actual assignment among the draws reaches itself whatever is supposed.
+    alike = overlap > 1 - 1e-9
+    with np.errstate(divide="ignore", invalid="ignore"):
+        turning = (estimate - shift) / (1 - overlap)
+    from_above, from_below = np.where(alike, -np.inf, turning), np.where(alike, np.inf, turning)
+    n_draws = len(draws)
+    needed = math.floor((1 - level) / 2 * (n_draws + 1) + 1e-9)
+    low, high = -math.inf, math.inf
+    if needed >= 1:
+        low, high = np.sort(from_above)[needed - 1], np.sort(from_below)[::-1][needed - 1]
+    return Equivalence(
+        estimate=estimate,
+        low=float(low),
+        high=float(high),
+        p_loss=float((1 + (from_above <= margins[0]).sum()) / (n_draws + 1)),
+        p_gain=float((1 + (from_below >= margins[1]).sum()) / (n_draws + 1)),
+    )
+
+
+def estimate_withdrawal(
+    study: Study, estimates: pd.DataFrame, draws: int = inference.DRAWS
+) -> pd.DataFrame:
+    """Test on both clocks, in both readings and both bases that the third term changed nothing.
+
+    Parameters
+    ----------
+    study : Study
+    estimates : DataFrame
+        Records of the third term (``results.estimate_term``): each test stands on the cells of
+        one triple difference, and is graded as that is.
+    draws : int
+        Reassignments.
+
+    Returns
+    -------
+    DataFrame
+        One record a triple difference over all cells: the interval is that of both tests, the
+        p-value that of "a change as large as the margin", ``mde`` the margin itself.
+    """
+    margin = float(study.outcomes.set_index("outcome").at["product", "margin_percent"])
+    known = results.choose(estimates, sample=effects.MAIN_SAMPLE).set_index("result_id")
+    designs = {
+        (design.term.clock, design.fields_map, design.base): design
+        for design in effects.designs_of_term(study, TERM)
+        if design.sample == effects.MAIN_SAMPLE
+    }
+    records = []
+    for name, row in known.iterrows():
+        design = designs[row["clock"], row["fields_map"], row["base"]]
+        common = {
+            **{field: row[field] for field in _CARRIED},
+            "result_id": f"{name}-{DESIGN}",
+            "design": DESIGN,
+            "level": LEVEL,
+            "method": METHOD,
+        }
+        if row["status"] != "estimated":
+            records.append(Estimate(**common, status=row["status"], reason=row["reason"]))
+            continue
+        sample = effects.cell_sample(study, design)
+        assignments = inference.permute_targets(sample.cells, draws)
+        contrast = effects.TripleDifference(sample).contrast
+        found = equivalence_test(contrast, assignments, log_margins(margin))
+        records.append(
+            Estimate(
+                **common,
+                estimate=_percent(found.estimate),
+                low=_percent(found.low),
+                high=_percent(found.high),
+                p_value=found.p_value,
+                smallest_p=assignments.smallest_p,
+                draws=draws,
+                mde=margin,
+                pretrend_p=row["pretrend_p"],
+                pretrend_detectable=row["pretrend_detectable"],
+                grade=results.grade_design(DESIGN, has_comparison=True, claimed=int(row["grade"])),
+            )
+        )
+    return results.to_frame(records)
+
+
+_CARRIED = (
+    "term",
+    "outcome",
+    "outcome_label",
+    "role",
+    "base",
+    "clock",
+    "fields_map",
+    "sample",
+    "unit",
+    "n_cells",
+    "n_targeted",
+    "n_blocks",
+    "n_observations",
+    "baseline_years",
+    "term_years",
+    "input_hash",
+)
+
+
+def log_margins(margin_percent: float) -> tuple[float, float]:
+    """Return the margin as a loss and as a gain, in logs."""
+    return math.log1p(-margin_percent / 100), math.log1p(margin_percent / 100)
+
+
+def _percent(log_value: float) -> float:
+    return float(100 * np.expm1(log_value))
