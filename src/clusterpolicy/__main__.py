@@ -164,16 +164,17 @@ def _report(options: argparse.Namespace, settings: Settings) -> int:
 
 def _data(_options: argparse.Namespace, _settings: Settings) -> int:
     workspace = find_workspace()
-    from clusterpolicy import downloads, panel, rung2, sources
+    from clusterpolicy import downloads, finer, panel, rung2, sources
 
     try:
         with publishing.lock(workspace):
             panel.build()
             print("data/clean: rebuilt from data/raw")
             registry = downloads.read_registry()
+            missing = len(downloads.find_missing(registry))
+            print(f"data/external: {missing} of {len(registry)} files to fetch")
             downloads.fetch_all(registry, note=print)
-            finer = rung2.clean(panel.read_raw(), registry)
-            rows = panel.save(finer, sources.CLEAN / "rung2", with_csv=False)["rows"].sum()
+            rows = finer.save(rung2.clean(panel.read_raw(), registry))["rows"].sum()
         print(f"data/clean/rung2: {rows:,} rows of finer tables, held against one another")
     except sources.DataFault as fault:
         return _complain(fault, 3)

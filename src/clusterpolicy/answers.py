@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from clusterpolicy import evidence, policy, rules
+from clusterpolicy.finer import FinerStudy
 from clusterpolicy.panel import Study
 from clusterpolicy.results import PRETREND_LEVEL, choose, main_estimate
 from clusterpolicy.wording import (
@@ -233,8 +234,8 @@ def answer_data(study: Study, sums: pd.DataFrame, totals: pd.DataFrame) -> list[
     fitness = study.fitness["fitness"].value_counts()
     known = int((sums["known_gap"] != 0).sum())
     return [
-        f"This build stands on rung 1: {format_number(len(cells))} figures of cells and "
-        f"{format_number(len(study.prefecture_panel))} of prefectures, kept in the repository.",
+        f"{format_number(len(cells))} figures of cells and "
+        f"{format_number(len(study.prefecture_panel))} of prefectures are kept in the repository.",
         f"Sums over prefectures meet the published total to its last digit in "
         f"{int(totals['is_equal'].sum())} of {len(totals)} years for which one was published.",
         f"Industries add up to manufacturing in {format_number(len(sums) - known)} of "
@@ -246,6 +247,21 @@ def answer_data(study: Study, sums: pd.DataFrame, totals: pd.DataFrame) -> list[
         f"with care for {fitness.get('fit with care', 0)} and not fit for "
         f"{fitness.get('not fit', 0)}: networks and innovation cannot be judged.",
     ]
+
+
+def rung_sentence(larger: FinerStudy | None) -> str:
+    """Say which rung of the data the reports stand on (``finer.load``)."""
+    first = "official figures of prefectures and their industries, kept in the repository"
+    if larger is None:
+        return (
+            f"This build stands on rung 1 of the data: {first}. Rung 2, the figures of "
+            "municipalities, is not there; make data adds it."
+        )
+    return (
+        f"This build stands on rungs 1 and 2 of the data: {first}, and figures of "
+        f"{format_number(len(larger.units))} municipalities, downloaded and held against one "
+        "another."
+    )
 
 
 def _targets(study: Study, term: policy.Term, main: pd.Series) -> str:

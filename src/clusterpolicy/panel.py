@@ -414,16 +414,26 @@ class _Saved(Study):
     def __getattr__(self, name: str) -> pd.DataFrame:
         if name not in Study.__dataclass_fields__:
             raise AttributeError(f"Study has no table {name!r}")
-        path = self._folder / f"{name}.parquet"
-        try:
-            table = pd.read_parquet(path)
-        except (OSError, ValueError) as error:
-            raise sources.InputMissing(
-                f"{sources.short_path(path)}: missing or damaged ({type(error).__name__}): "
-                "run `make data`"
-            ) from error
+        table = read_saved(self._folder / f"{name}.parquet")
         object.__setattr__(self, name, table)
         return table
+
+
+def read_saved(path: Path) -> pd.DataFrame:
+    """Read a table that ``make data`` or the first notebook has written.
+
+    Raises
+    ------
+    sources.InputMissing
+        If it is missing or damaged.
+    """
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise sources.InputMissing(
+            f"{sources.short_path(path)}: missing or damaged ({type(error).__name__}): "
+            "run `make data`"
+        ) from error
 
 
 def load(folder: Path | None = None) -> Study:

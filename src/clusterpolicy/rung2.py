@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
 from pathlib import Path
 
 import pandas as pd
@@ -19,53 +18,12 @@ from clusterpolicy import (
     sources,
     workbooks,
 )
+from clusterpolicy.finer import FinerStudy, record_raw
 
 BOUNDED = ("employees", "shipments_million_yen")
 # Share of municipalities and years that may differ from the Cabinet Office's panel by over 1 %.
 MOST_DIFFERENT = 0.001
 LARGEST_GAP = 0.01
-
-
-@dataclass(frozen=True)
-class FinerStudy:
-    """Tables of rung 2; each attribute is a DataFrame.
-
-    Attributes
-    ----------
-    municipal_totals : one row per year and municipality of 2015
-        Every measure of ``census.MEASURE_NAMES`` with its status, all industries.
-    municipal_groups : one row per year, municipality of 2015 and industry group
-        The same by industry. Towns have no lines: their industries were not published.
-    units : one row per municipality of 2015
-        ``is_constant``: its industries are told in every year and for all of it.
-    hidden_cells : one row per measure, year, municipality of the time and industry group
-        ``low`` and ``high`` of each hidden cell, and the ``establishments`` in it.
-    prefecture_groups : one row per measure, year, prefecture and industry group
-        ``known``, ``low``, ``high``, ``hidden_cells`` and ``untold`` (``bounds.add_up_bounds``).
-    municipal_shipments : one row per municipality of 2015 and year, 1971-2012
-        The Cabinet Office's panel.
-    shipment_check : one row per municipality of 2015 and year, 2001-12
-        Ours beside the Cabinet Office's (``municipalities.compare_shipments``).
-    prefecture_census : one row per prefecture and survey year
-    social_statistics : one row per indicator, prefecture and year
-    changes : one row per change of a value
-        ``where``, ``rule``, ``rows``, ``before``, ``after``.
-    """
-
-    municipal_totals: pd.DataFrame
-    municipal_groups: pd.DataFrame
-    units: pd.DataFrame
-    hidden_cells: pd.DataFrame
-    prefecture_groups: pd.DataFrame
-    municipal_shipments: pd.DataFrame
-    shipment_check: pd.DataFrame
-    prefecture_census: pd.DataFrame
-    social_statistics: pd.DataFrame
-    changes: pd.DataFrame
-
-    def items(self) -> list[tuple[str, pd.DataFrame]]:
-        """Return name and table of every table."""
-        return [(each.name, getattr(self, each.name)) for each in fields(self)]
 
 
 def clean(
@@ -90,6 +48,7 @@ def clean(
     sources.DataFault
         If a file breaks a rule or contradicts another.
     """
+    made_with = record_raw()
     log = marks.Log()
     prefectures = raw["prefectures"]
     check_accounts(raw, registry, folder)
@@ -130,6 +89,7 @@ def clean(
             _one(registry, "shipments per employee", folder), prefectures
         ),
         changes=log.table(),
+        made_with=made_with,
     )
 
 

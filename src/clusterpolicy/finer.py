@@ -1,0 +1,177 @@
+"""The finer tables of rung 2, saved and loaded as one; every report also builds without them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import pandas as pd
+
+from clusterpolicy import panel, rules, sources
+
+# Raw tables that rung 2 is made with: if one of them changes, its figures may be wrong.
+MADE_WITH = (
+    "prefectures",
+    "account_industries",
+    "industry_codes",
+    "industry_groups",
+    "external_files",
+    *(f"cell_product_{base}" for base in rules.BASES),
+)
+
+
+@dataclass(frozen=True)
+class FinerStudy:
+    """Tables of rung 2; each attribute is a DataFrame saved under its name.
+
+    Attributes
+    ----------
+    municipal_totals : one row per year and municipality of 2015
+        Every measure of ``census.MEASURE_NAMES`` with its status, all industries.
+    municipal_groups : one row per year, municipality of 2015 and industry group
+        The same by industry. Towns have no lines: their industries were not published.
+    units : one row per municipality of 2015
+        ``is_constant``: its industries are told in every year and for all of it.
+    hidden_cells : one row per measure, year, municipality of the time and industry group
+        ``low`` and ``high`` of each hidden cell, and the ``establishments`` in it.
+    prefecture_groups : one row per measure, year, prefecture and industry group
+        ``known``, ``low``, ``high``, ``hidden_cells`` and ``untold`` (``bounds.add_up_bounds``).
+    municipal_shipments : one row per municipality of 2015 and year, 1971-2012
+        The Cabinet Office's panel.
+    shipment_check : one row per municipality of 2015 and year, 2001-12
+        Ours beside the Cabinet Office's (``municipalities.compare_shipments``).
+    prefecture_census : one row per prefecture and survey year
+    social_statistics : one row per indicator, prefecture and year
+    changes : one row per change of a value
+        ``where``, ``rule``, ``rows``, ``before``, ``after``.
+    made_with : one row per raw table that the others were made with
+        ``table`` and ``sha256`` of its file.
+    """
+
+    municipal_totals: pd.DataFrame
+    municipal_groups: pd.DataFrame
+    units: pd.DataFrame
+    hidden_cells: pd.DataFrame
+    prefecture_groups: pd.DataFrame
+    municipal_shipments: pd.DataFrame
+    shipment_check: pd.DataFrame
+    prefecture_census: pd.DataFrame
+    social_statistics: pd.DataFrame
+    changes: pd.DataFrame
+    made_with: pd.DataFrame
+
+    def items(self) -> list[tuple[str, pd.DataFrame]]:
+        """Return name and table of every table."""
+        return [(each.name, getattr(self, each.name)) for each in fields(self)]
+
+
+class _Saved(FinerStudy):
+    """Finer tables that are read when they are first used, as those of ``panel.load``."""
+
+    def __init__(self, folder: Path) -> None:
+        object.__setattr__(self, "_folder", folder)  # the data class is frozen
+
+    def __getattr__(self, name: str) -> pd.DataFrame:
+        if name not in FinerStudy.__dataclass_fields__:
+            raise AttributeError(f"FinerStudy has no table {name!r}")
+        table = panel.read_saved(self._folder / f"{name}.parquet")
+        object.__setattr__(self, name, table)
+        return table
+
+
+def load(folder: Path | None = None, raw_folder: Path | None = None) -> FinerStudy | None:
+    """Return the saved tables of rung 2, or None where ``make data`` has not been run.
+
+    The folder is listed whether it is there or not, so the runner knows that a report asked, and
+    makes it again when rung 2 comes or goes (see ``tracing``).
+
+    Parameters
+    ----------
+    folder : Path, optional
+        Where the tables are; ``data/clean/rung2`` if not given.
+    raw_folder : Path, optional
+        Folder of the raw tables they were made with; ``data/raw`` if not given.
+
+    Returns
+    -------
+    FinerStudy or None
+        Each table is read when it is first used.
+
+    Raises
+    ------
+    sources.InputMissing
+        If tables are missing or damaged, or were made with other raw tables than there are now.
+    """
+    folder = sources.CLEAN / "rung2" if folder is None else folder
+    shown = sources.short_path(folder)
+    try:
+        there = os.listdir(folder)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise sources.InputMissing(f"{shown}: {error.strerror}: run `make data`") from error
+    missing = [name for name in FinerStudy.__dataclass_fields__ if f"{name}.parquet" not in there]
+    if missing:
+        raise sources.InputMissing(
+            f"{shown}: tables missing: {', '.join(missing)}: run `make data`, or delete the folder "
+            "to build on data/raw alone (rung 1)"
+        )
+    study = _Saved(folder)
+    for row in study.made_with.itertuples():
+        if hash_raw(row.table, raw_folder) != row.sha256:
+            raise sources.InputMissing(
+                f"{shown}: made with another data/raw/{row.table}.csv than there is now: run "
+                "`make data`, or delete the folder to build on data/raw alone (rung 1)"
+            )
+    return study
+
+
+def save(study: FinerStudy, folder: Path | None = None) -> pd.DataFrame:
+    """Write every table of rung 2, all of them or none.
+
+    Parameters
+    ----------
+    study : FinerStudy
+    folder : Path, optional
+        Where to; ``data/clean/rung2`` if not given. What it held is gone afterwards.
+
+    Returns
+    -------
+    DataFrame
+        ``table``, ``rows`` and ``columns`` of what was written.
+    """
+    folder = sources.CLEAN / "rung2" if folder is None else folder
+    new, old = (folder.with_name(f".{folder.name}.{part}") for part in ("new", "old"))
+    for left in (new, old):  # by a run that was killed
+        shutil.rmtree(left, ignore_errors=True)
+    written = panel.save(study, new, with_csv=False)
+    if folder.exists():
+        folder.rename(old)
+    new.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+    return written
+
+
+def record_raw(names: Iterable[str] = MADE_WITH, raw_folder: Path | None = None) -> pd.DataFrame:
+    """Return the table ``made_with``: which raw tables, and the hash of each as it is now."""
+    rows = [(name, hash_raw(name, raw_folder)) for name in names]
+    return pd.DataFrame(rows, columns=["table", "sha256"])
+
+
+def hash_raw(name: str, raw_folder: Path | None = None) -> str:
+    """Return the SHA-256 of a raw table's file.
+
+    Raises
+    ------
+    sources.InputMissing
+        If the file is missing or cannot be read.
+    """
+    path = (sources.RAW if raw_folder is None else raw_folder) / f"{name}.csv"
+    try:
+        return sources.file_hash(path)
+    except OSError as error:
+        shown = sources.short_path(path)
+        raise sources.InputMissing(f"{shown}: {error.strerror.lower()}: restore it") from error
