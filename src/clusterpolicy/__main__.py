@@ -168,8 +168,9 @@ def _data(_options: argparse.Namespace, _settings: Settings) -> int:
 
     try:
         with publishing.lock(workspace):
-            panel.build()
+            study = panel.build()
             print("data/clean: rebuilt from data/raw")
+            print(f"data/raw: {len(study.warnings)} warnings, in data/clean/warnings.csv")
             registry = downloads.read_registry()
             missing = len(downloads.find_missing(registry))
             print(f"data/external: {missing} of {len(registry)} files to fetch")

@@ -1,8 +1,13 @@
 """How tables are held against their rules: what breaks one is named by file, line and column."""
 
+import csv
+import io
+import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,6 +17,20 @@ from clusterpolicy import sources
 
 PREFECTURE_CODES = tuple(f"{code:02d}" for code in range(1, 48))
 _YEAR = re.compile(r"(19|20)[0-9]{2}")
+# So many faults of a run are listed, each with its row; standard error has the first in a line.
+MOST_LISTED = 1000
+# Line, column, value, and how far it is from the year before.
+Jump = tuple[int, str, str, str]
+# Key of what is known from nowhere in particular (sources.csv).
+BACKGROUND = "BK"
+LISTED = ("severity", "file", "line", "column", "value", "reason", "row")
+# From one year to the next. The largest real changes of a prefecture's series are 1.74 and 0.54, of
+# a national industry 1.50 and 0.72: what is beyond 5 and 1/5 is another unit or another place.
+LARGEST_CHANGE, NOTABLE_CHANGE = 5.0, 1.5
+# Over more years than these it takes no slip for a series to change by half.
+NOTABLE_YEARS = 2
+# A single cell may do so: a refinery closes, a plant moves.
+NOTABLE_CELL_CHANGE = 10.0
 
 
 @dataclass(frozen=True)
@@ -51,6 +70,10 @@ class Rules:
         Columns of which every group must hold all 47 prefectures.
     may_be_empty : bool
         Whether a table without rows says something.
+    spans : tuple of pairs of str
+        Columns of a first and a last year: no row may end before it starts.
+    steady : str or None
+        Column whose figures of one prefecture cannot change fivefold from one year to the next.
     """
 
     columns: dict[str, Kind]
@@ -58,6 +81,8 @@ class Rules:
     fiscal_years: Kind | None = None
     complete: tuple[str, ...] | None = None
     may_be_empty: bool = False
+    spans: tuple[tuple[str, str], ...] = ()
+    steady: str | None = None
 
 
 @dataclass(frozen=True, order=True)
@@ -97,10 +122,41 @@ def check_table(table: pd.DataFrame, rules: Rules) -> pd.DataFrame:
         )
     kinds = {**rules.columns, **dict.fromkeys(year_columns, rules.fiscal_years)}
     faults = [*_column_faults(table, kinds), *_key_faults(table, rules.key)]
-    if not faults and rules.complete is not None:
-        faults = list(_missing_prefectures(table, rules.complete))
+    if not faults:  # what follows compares rows, which is of use only once each of them is right
+        faults = [*_span_faults(table, rules.spans)]
+        if rules.complete is not None:
+            faults += _missing_prefectures(table, rules.complete)
+        faults += [_another_unit(jump) for jump in _jumps(table, rules, LARGEST_CHANGE)]
     raise_faults(table, faults)
     return table
+
+
+def find_warnings(table: pd.DataFrame, rules: Rules) -> list[Fault]:
+    """Find what a person should look at although no rule is broken.
+
+    Low confidence and knowledge without a source; figures that change by half within a year;
+    single cells that change tenfold; a printed 0 where nil has a mark of its own; blanks around a
+    text.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Table that ``check_table`` has accepted.
+    rules : Rules
+        Its rules.
+    """
+    jumps = _jumps(table, rules, NOTABLE_CHANGE, NOTABLE_YEARS)
+    if rules.fiscal_years is not None:
+        jumps += _cell_jumps(table)
+    look = "look whether it is real, or a slip"
+    return sorted(
+        {
+            *_weak_rows(table, rules),
+            *_blank_ends(table, rules),
+            *_printed_zeros(table, rules),
+            *(Fault(line, column, value, f"{far}: {look}") for line, column, value, far in jumps),
+        }
+    )
 
 
 def check_codes(table: pd.DataFrame, column: str, known: Iterable[str], where: str) -> None:
@@ -122,16 +178,117 @@ def check_codes(table: pd.DataFrame, column: str, known: Iterable[str], where: s
 
 
 def raise_faults(table: pd.DataFrame, faults: Iterable[Fault]) -> None:
-    """Raise the first of `faults`, if any, with the number of the others."""
-    ordered = sorted(set(faults))
-    if not ordered:
-        return
-    first, others = ordered[0], len(ordered) - 1
-    more = f" ({others} more fault{'s' if others > 1 else ''} in this file)" if others else ""
-    raise sources.DataFault(
-        f"{table.attrs['file']}:{first.line}: column {first.column}: found {first.value!r}: "
-        f"{first.reason}{more}"
+    """Raise the first of `faults`, if any, with the number of the others; all are its rows."""
+    rows = [describe(table, fault) for fault in sorted(set(faults))]
+    if rows:
+        raise sources.DataFault(_sentence(rows[0]) + _others(rows), rows)
+
+
+def describe(table: pd.DataFrame, fault: Fault, severity: str = "error") -> dict:
+    """Return a fault as it is listed (``LISTED``), with the row it stands in as the file has it."""
+    text = io.StringIO()
+    if fault.line in table.index:
+        csv.writer(text, lineterminator="").writerow(table.loc[fault.line])
+    return {
+        "severity": severity,
+        "file": table.attrs["file"],
+        "line": fault.line,
+        "column": fault.column,
+        "value": fault.value,
+        "reason": fault.reason,
+        "row": text.getvalue(),
+    }
+
+
+class Faults:
+    """What is wrong with several tables, gathered so that all of it can be told at once.
+
+    Parameters
+    ----------
+    listing : Path or None
+        CSV file that lists all faults; removed once there is none. None: they are only counted.
+    """
+
+    def __init__(self, listing: Path | None) -> None:
+        self.listing = listing
+        self.faults: list[sources.DataFault] = []
+
+    @contextmanager
+    def collecting(self) -> Iterator[None]:
+        """Keep the fault that the block raises, and go on behind the block."""
+        try:
+            yield
+        except sources.DataFault as fault:
+            self.faults.append(fault)
+
+    def stop(self) -> None:
+        """Raise what was found: the first fault in a line, with the number of the others.
+
+        Raises
+        ------
+        sources.DataFault
+            If there is any fault.
+        """
+        if not self.faults:
+            if self.listing is not None and self.listing.exists():
+                self.listing.unlink()
+            return
+        rows = [row for fault in self.faults for row in fault.rows or [_from_message(fault)]]
+        place = "" if self.listing is None else f": {self._write(rows)}"
+        first = self.faults[0]
+        told = _sentence(first.rows[0]) if first.rows else str(first)
+        raise sources.DataFault(told + _others(rows, place), rows) from first
+
+    def _write(self, rows: Sequence[dict]) -> str:
+        """Write the list of faults and return where it is; a fault matters more than its list."""
+        shown = sources.short_path(self.listing)
+        try:
+            self.listing.parent.mkdir(exist_ok=True)
+            write_rows(self.listing, rows[:MOST_LISTED])
+        except OSError as error:
+            return f"{shown} cannot be written ({(error.strerror or str(error)).lower()})"
+        return shown if len(rows) <= MOST_LISTED else f"the first {MOST_LISTED} in {shown}"
+
+
+def write_rows(path: Path, rows: Iterable[dict]) -> None:
+    """Write faults or warnings as a CSV file, whole or not at all."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("w", encoding="utf-8", newline="") as text:
+            writer = csv.DictWriter(text, LISTED, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _sentence(row: dict) -> str:
+    return (
+        f"{row['file']}:{row['line']}: column {row['column']}: found {row['value']!r}: "
+        + (row["reason"])
     )
+
+
+def _others(rows: Sequence[dict], place: str = "") -> str:
+    """Say how many faults there are beside the first, in how many files, and where they are."""
+    others, files = len(rows) - 1, len({row["file"] for row in rows})
+    if not others:
+        return ""
+    where = "this file" if files == 1 else f"{files} files"
+    return f" ({others} more fault{'s' if others > 1 else ''} in {where}{place})"
+
+
+def _from_message(fault: sources.DataFault) -> dict:
+    """Return a fault that is told by its message only, such as damage to a whole file."""
+    where, _, reason = str(fault).partition(": ")
+    file, _, line = where.partition(":")
+    return dict.fromkeys(LISTED, "") | {
+        "severity": "error",
+        "file": file,
+        "line": line,
+        "reason": reason,
+    }
 
 
 def _check_header(table: pd.DataFrame, rules: Rules) -> list[str]:
@@ -191,3 +348,112 @@ def _missing_prefectures(table: pd.DataFrame, within: tuple[str, ...]) -> Iterab
             label = ", ".join(group if isinstance(group, tuple) else (group,))
             reason = f"prefectures missing{f' in {label}' if label else ''}: add their rows"
             yield Fault(int(rows.index[0]), "pref_code", ";".join(missing), reason)
+
+
+def _span_faults(table: pd.DataFrame, spans: tuple[tuple[str, str], ...]) -> Iterable[Fault]:
+    """Find rows that end before they start; an open end is no fault."""
+    for first, last in spans:
+        years = table[[first, last]].replace("", None).astype(float)
+        for line in table.index[years[last] < years[first]]:
+            reason = f"before {first}: correct one of the two"
+            yield Fault(int(line), last, table.at[line, last], reason)
+
+
+def _another_unit(jump: Jump) -> Fault:
+    line, column, value, change = jump
+    return Fault(line, column, value, f"{change}: another unit, or a slip: correct it")
+
+
+def _jumps(table: pd.DataFrame, rules: Rules, factor: float, years: float = np.inf) -> list[Jump]:
+    """Find figures that are more than `factor` times, or less than its inverse, those before.
+
+    Of series, those of a prefecture that are at most so many `years` apart; of tables that are wide
+    by year, the national sum of each industry, over the cells that both years tell.
+    """
+    if rules.steady is not None:
+        return _series_jumps(table, rules.steady, rules.key, factor, years)
+    if rules.fiscal_years is None:
+        return []
+    now, before = _wide_figures(table)
+    told = now.notna() & before.notna()
+    by_industry = table["industry"]
+    first_line = pd.Series(table.index, table.index).groupby(by_industry).first()
+    sums = [figures.where(told).groupby(by_industry).sum() for figures in (now, before)]
+    sums = [each.set_axis(first_line[each.index]) for each in sums]
+    what = "times the national sum of the year before"
+    return list(_far(*sums, factor, what))
+
+
+def _ratio(times: float) -> str:
+    return f"{times:.3g}" if times < 1000 else f"{times:,.0f}"
+
+
+def _series_jumps(
+    table: pd.DataFrame, column: str, key: tuple[str, ...], factor: float, years: float
+) -> list[Jump]:
+    of_one = [name for name in key if name != "year"]
+    ordered = table.assign(figure=pd.to_numeric(table[column])).sort_values("year", kind="stable")
+    groups = ordered.groupby(of_one, sort=False)
+    ratio = ordered["figure"] / groups["figure"].shift()
+    year = groups["year"].shift()
+    is_near = ordered["year"].astype(int) - year.astype(float) <= years
+    return [
+        (
+            int(line),
+            column,
+            table.at[line, column],
+            f"{_ratio(ratio[line])} times that of {year[line]}",
+        )
+        for line in ordered.index[is_near & ((ratio > factor) | (ratio < 1 / factor))]
+    ]
+
+
+def _cell_jumps(table: pd.DataFrame) -> Iterable[Jump]:
+    """Find single cells that change tenfold."""
+    what = "times the figure of the year before"
+    return _far(*_wide_figures(table), NOTABLE_CELL_CHANGE, what)
+
+
+def _wide_figures(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the figures of a table that is wide by year, and those of the year before."""
+    years = [column for column in table.columns if _YEAR.fullmatch(column)]
+    figures = table[years].apply(pd.to_numeric, errors="coerce")
+    return figures, figures.shift(1, axis=1)
+
+
+def _far(now: pd.DataFrame, before: pd.DataFrame, factor: float, what: str) -> Iterable[Jump]:
+    """List where `now` is far from `before`; figures at or below zero have no ratio."""
+    ratio = (now / before).where((now > 0) & (before > 0))
+    for year in ratio.columns:
+        far = ratio[year][(ratio[year] > factor) | (ratio[year] < 1 / factor)]
+        for line, times in far.items():
+            yield int(line), year, f"{now.at[line, year]:.0f}", f"{_ratio(times)} {what}"
+
+
+def _weak_rows(table: pd.DataFrame, rules: Rules) -> Iterable[Fault]:
+    if "confidence" in table.columns:
+        reason = "low confidence: find a source that says it"
+        for line in table.index[table["confidence"] == "low"]:
+            yield Fault(int(line), "confidence", "low", reason)
+    elif "source" in table.columns:
+        reason = "background knowledge that nobody has verified: find a source"
+        for line in table.index[
+            table["source"].str.split(";").map(lambda keys: BACKGROUND in keys)
+        ]:
+            yield Fault(int(line), "source", table.at[line, "source"], reason)
+
+
+def _blank_ends(table: pd.DataFrame, rules: Rules) -> Iterable[Fault]:
+    for column in rules.columns:
+        for line in table.index[table[column] != table[column].str.strip()]:
+            reason = "a blank at its start or end: remove it"
+            yield Fault(int(line), column, table.at[line, column], reason)
+
+
+def _printed_zeros(table: pd.DataFrame, rules: Rules) -> Iterable[Fault]:
+    if rules.fiscal_years is None:
+        return
+    reason = "printed as 0 in a table that marks nil as -: it may be hidden"
+    for year in (column for column in table.columns if _YEAR.fullmatch(column)):
+        for line in table.index[table[year].str.fullmatch(r"-?0+(\.0+)?")]:
+            yield Fault(int(line), year, table.at[line, year], reason)

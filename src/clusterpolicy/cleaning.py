@@ -7,7 +7,6 @@ become numbers, with a status beside each value.
 import pandas as pd
 
 from clusterpolicy import policy
-from clusterpolicy.checking import Fault, raise_faults
 from clusterpolicy.rules import PREFECTURE_SERIES, STATUS_OF_SYMBOL
 
 
@@ -20,17 +19,10 @@ def clean_prefectures(raw: pd.DataFrame, projects: pd.DataFrame) -> pd.DataFrame
 
 
 def clean_terms(raw: pd.DataFrame) -> pd.DataFrame:
-    """Return one row per term and clock with ``first_year`` and ``last_year`` (fiscal).
-
-    Raises
-    ------
-    sources.DataFault
-        If a term ends before it starts.
-    """
+    """Return one row per term and clock with ``first_year`` and ``last_year`` (fiscal)."""
     parts = []
     for clock in policy.CLOCKS:
         first, last = f"{clock}_first_fy", f"{clock}_last_fy"
-        _check_order(raw, first, last)
         years = raw[[first, last]].astype(int)
         parts.append(
             raw[["term", "name_en", "name_ja", "source"]].assign(
@@ -45,14 +37,7 @@ def clean_terms(raw: pd.DataFrame) -> pd.DataFrame:
 
 
 def clean_projects(raw: pd.DataFrame) -> pd.DataFrame:
-    """Return the projects, one row per project and term, with years and counts as numbers.
-
-    Raises
-    ------
-    sources.DataFault
-        If a project ends before it starts.
-    """
-    _check_order(raw, "first_fy", "last_fy")
+    """Return the projects, one row per project and term, with years and counts as numbers."""
     table = raw.reset_index(drop=True)
     whole = ["first_fy", "last_fy", "funded_last_fy", "firms", "universities"]
     for column in whole:
@@ -120,30 +105,11 @@ def clean_prefecture_series(raw: pd.DataFrame, indicator: str) -> pd.DataFrame:
 
 
 def clean_events(raw: pd.DataFrame) -> pd.DataFrame:
-    """Return policies, shocks and breaks with years as numbers; an open end stays missing.
-
-    Raises
-    ------
-    sources.DataFault
-        If an event ends before it starts.
-    """
-    _check_order(raw, "first_year", "last_year")
+    """Return policies, shocks and breaks with years as numbers; an open end stays missing."""
     table = raw.reset_index(drop=True)
     table["first_year"] = table["first_year"].astype(int)
     table["last_year"] = pd.to_numeric(table["last_year"].replace("", None)).astype("Int64")
     return table
-
-
-def _check_order(raw: pd.DataFrame, first: str, last: str) -> None:
-    """Refuse a row whose `last` year lies before its `first`; an open end is no fault."""
-    years = raw[[first, last]].replace("", None).astype(float)
-    raise_faults(
-        raw,
-        (
-            Fault(line, last, raw.at[line, last], f"before {first}: correct one of the two")
-            for line in raw.index[years[last] < years[first]]
-        ),
-    )
 
 
 def split_status(text: pd.Series) -> tuple[pd.Series, pd.Series]:

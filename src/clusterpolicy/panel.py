@@ -33,6 +33,8 @@ class Study:
         Manufacturing and total product, million yen.
     official_totals, events, term_facts, evaluations, phrases, logic_model, outcomes : as in raw
     fitness, glossary, sources : as in raw
+    warnings : one row per raw figure or fact to look at
+        ``checking.LISTED``: file, line, column, value, reason and the whole row.
     project_areas, field_industries : as in raw
     """
 
@@ -57,6 +59,7 @@ class Study:
     sources: pd.DataFrame
     project_areas: pd.DataFrame
     field_industries: pd.DataFrame
+    warnings: pd.DataFrame
 
     def projects_of_term(self, term: int) -> pd.DataFrame:
         """Return the projects of a term; the third stands on those of the second."""
@@ -173,6 +176,7 @@ def clean_all(raw: dict[str, pd.DataFrame]) -> Study:
         fitness=raw["fitness"].reset_index(drop=True),
         glossary=raw["glossary"].reset_index(drop=True),
         sources=raw["sources"].reset_index(drop=True),
+        warnings=rules.find_warnings(raw),
         project_areas=raw["project_areas"].reset_index(drop=True),
         field_industries=raw["field_industries"].reset_index(drop=True),
     )

@@ -1,6 +1,7 @@
 """The rules of every raw table: its columns, codes, numbers and keys."""
 
 import re
+from collections.abc import Mapping
 
 import pandas as pd
 
@@ -54,7 +55,10 @@ def _series_rules(value: str, **more: Kind) -> Rules:
     group = tuple(more)
     columns = {"pref_code": PREFECTURE, "year": YEAR, value: NUMBER, **more, "source": SOURCE}
     return Rules(
-        {**columns, "flag": FREE}, ("pref_code", "year", *group), complete=("year", *group)
+        {**columns, "flag": FREE},
+        ("pref_code", "year", *group),
+        complete=("year", *group),
+        steady=value,
     )
 
 
@@ -80,6 +84,12 @@ PREFECTURE_SERIES = {
     ),
     "population": ("prefecture_population", "population", "persons"),
 }
+
+# How a phrase of the policy page is judged; evidence.RULES has one function for each.
+PHRASE_RULES = (
+    *("gain", "no loss", "picked for strength", "some twenty", "count of projects", "own count"),
+    *("bureaus", "named bodies", "review", "end of money", "no public figure"),
+)
 
 # Money that prefectures add up to, in one series.
 _SUMMABLE = ("shipments", "cash_wages", "materials")
@@ -126,6 +136,7 @@ RULES: dict[str, Rules] = {
             "note": FREE,
         },
         ("term",),
+        spans=(("planned_first_fy", "planned_last_fy"), ("funded_first_fy", "funded_last_fy")),
     ),
     "projects": Rules(
         {
@@ -152,6 +163,7 @@ RULES: dict[str, Rules] = {
             "note": FREE,
         },
         ("project_id",),
+        spans=(("first_fy", "last_fy"),),
     ),
     "field_industries": Rules(
         {
@@ -218,6 +230,7 @@ RULES: dict[str, Rules] = {
             "source": SOURCE,
         },
         ("event_id",),
+        spans=(("first_year", "last_year"),),
     ),
     "term_facts": Rules(
         {
@@ -283,7 +296,7 @@ RULES: dict[str, Rules] = {
             "phrase": TEXT,
             "question": TEXT,
             "indicator": TEXT,
-            "rule": TEXT,
+            "rule": one_of(*PHRASE_RULES),
             "highest_grade": one_of("0", "1", "2", "3"),
             "change_mind": TEXT,
             "source": SOURCE,
@@ -414,3 +427,24 @@ def check_raw(table: pd.DataFrame, name: str) -> pd.DataFrame:
         Name of the table, a key of ``RULES``.
     """
     return checking.check_table(table, RULES[name])
+
+
+def find_warnings(raw: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """List what a person should look at in the raw tables although no rule is broken.
+
+    Parameters
+    ----------
+    raw : mapping of str to DataFrame
+        Checked raw tables by name.
+
+    Returns
+    -------
+    DataFrame
+        One row per warning: the columns ``checking.LISTED``; see ``checking.find_warnings``.
+    """
+    rows = [
+        checking.describe(table, warning, "warning")
+        for name, table in raw.items()
+        for warning in checking.find_warnings(table, RULES[name])
+    ]
+    return pd.DataFrame(rows, columns=list(checking.LISTED))

@@ -5,6 +5,7 @@ import hashlib
 import io
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -15,7 +16,18 @@ _MERGE_MARK = re.compile(r"^(<{7}|\|{7}|={7}|>{7})(?= |$)", re.MULTILINE)
 
 
 class DataFault(ValueError):
-    """A data rule is broken; the message names file, line, column, value, reason and remedy."""
+    """A data rule is broken; the message names file, line, column, value, reason and remedy.
+
+    Attributes
+    ----------
+    rows : tuple of dict
+        Every fault that was found, one with the others that the message only counts; none if the
+        message says all (see ``checking``).
+    """
+
+    def __init__(self, message: str, rows: Iterable[dict] = ()) -> None:
+        super().__init__(message)
+        self.rows = tuple(rows)
 
 
 class InputMissing(FileNotFoundError):
