@@ -272,8 +272,7 @@ def test_the_report_on_the_data_opens_with_its_counts():
     sums = pd.DataFrame({"known_gap": [0, 0, 5.0, 0]})
     totals = pd.DataFrame({"is_equal": [True, False]})
     assert answers.answer_data(study, sums, totals) == [
-        "This build stands on rung 1: 10 figures of cells and 94 of prefectures, kept in the "
-        "repository.",
+        "10 figures of cells and 94 of prefectures are kept in the repository.",
         "Sums over prefectures meet the published total to its last digit in 1 of 2 years for "
         "which one was published.",
         "Industries add up to manufacturing in 3 of 4 prefectures and years without hidden cells; "

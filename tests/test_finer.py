@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from small_study import SmallStudy
 
-from clusterpolicy import finer, sources
+from clusterpolicy import answers, finer, sources
 
 LOAD = """
 from clusterpolicy import finer
@@ -110,3 +110,12 @@ def test_a_report_is_made_again_when_rung_2_comes_changes_and_goes(tmp_path):
     assert "nothing to do" in page()[1]
     shutil.rmtree(folder)
     assert "stands on rung 1" in page()[0]
+
+
+def test_each_page_can_say_which_rung_it_stands_on(folder):
+    alone = answers.rung_sentence(finer.load(folder.parent / "nowhere"))
+    assert "stands on rung 1 of" in alone
+    assert "make data" in alone
+    both = answers.rung_sentence(finer.load(folder))
+    assert "stands on rungs 1 and 2 of" in both
+    assert "1 municipalities" in both
