@@ -111,6 +111,7 @@ def _check_references(raw: dict[str, pd.DataFrame], faults: checking.Faults) -> 
         ("projects", "fields", "field_industries", "field"),
         ("projects", "predecessors", "projects", "project_id"),
         ("project_areas", "projects", "projects", "project_id"),
+        ("term_facts", "projects", "projects", "project_id"),
         ("logic_model", "phrases", "phrases", "phrase_id"),
     ]
     for name, column, owner, key in references:

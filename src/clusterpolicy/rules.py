@@ -140,7 +140,11 @@ RULES: dict[str, Rules] = {
     ),
     "projects": Rules(
         {
-            "project_id": Kind("not an id", "write small letters, digits and -", r"[a-z0-9-]+"),
+            "project_id": Kind(
+                "not an id",
+                "write small letters and digits joined by -",
+                r"[a-z0-9]+(-[a-z0-9]+)*",
+            ),
             "term": one_of("1", "2"),
             "name_en": TEXT,
             "name_ja": TEXT,
@@ -237,6 +241,7 @@ RULES: dict[str, Rules] = {
             "term": one_of("1", "2", "3", "comparator"),
             "indicator": TEXT,
             "subject": FREE,
+            "projects": FREE,
             "value": FREE,
             "unit": FREE,
             "period": FREE,
