@@ -167,7 +167,7 @@ def test_a_download_in_cp932_is_read_with_its_unit_and_stars(read_ssds):
 
 
 def test_the_encoding_is_declared_and_never_guessed(read_ssds):
-    with pytest.raises(sources.InputMissing, match=r"^sales\.csv: not CP932, as it is registered"):
+    with pytest.raises(sources.InputMissing, match=r"^sales\.csv: line 1 is not CP932, as"):
         read_ssds(ssds(encoding="utf-8"))
 
 
@@ -226,7 +226,7 @@ def test_yen_become_million_yen_and_late_surveys_tell_of_the_year_before(read_pr
     ("content", "message"),
     [
         (prefecture_census("平成30年"), r":2: column datetime: found '平成30年'"),
-        (prefecture_census(figure="n/a"), r"column idt_salaries: row 1: found 'n/a'"),
+        (prefecture_census(figure="n/a"), r"column idt_salaries: found 'n/a'"),
         (prefecture_census().replace("idt_costs", "costs"), r"missing \['idt_costs'\]"),
         (prefecture_census().replace("沖縄県", "琉球"), "found '琉球' where a prefecture"),
     ],

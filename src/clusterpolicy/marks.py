@@ -85,8 +85,12 @@ def read_text_table(path: Path, encoding: str) -> pd.DataFrame:
     shown = sources.short_path(path)
     try:
         text = path.read_bytes().decode("utf-8-sig" if encoding == "utf-8" else encoding)
-    except (OSError, UnicodeDecodeError) as error:
-        raise unreadable(path, f"not {encoding.upper()}, as it is registered", error) from error
+    except OSError as error:
+        raise unreadable(path, "cannot be read", error) from error
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        reason = f"line {line} is not {encoding.upper()}, as the file is registered"
+        raise unreadable(path, reason, error) from error
     sources.refuse_damage(text, shown)
     header, rows, lines = sources.parse_rows(text, shown)
     table = pd.DataFrame(rows, columns=header, index=pd.Index(lines, name="line"), dtype=str)
@@ -138,7 +142,8 @@ def split_marks(
     Raises
     ------
     sources.DataFault
-        If a cell is neither; names its row, counted from 1, and what stands there.
+        If a cell is neither; names what stands there and its line, where the index of `printed`
+        says it, or its row, counted from 1.
     """
     if pd.api.types.is_numeric_dtype(printed):
         value = printed.astype(float)
@@ -156,7 +161,7 @@ def split_marks(
         if cleaned in marks:
             codes[is_it] = marks[cleaned]
         elif cleaned:
-            value[is_it] = _read_number(cleaned, where, int(np.flatnonzero(is_it)[0]) + 1)
+            value[is_it] = _read_number(cleaned, _place(printed, is_it, where))
             codes[is_it] = OBSERVED
     return value.astype(float), status_series(codes, printed.index)
 
@@ -170,7 +175,16 @@ def _as_text(cell: object) -> str:
     return "" if cell is None else str(cell)
 
 
-def _read_number(text: str, where: str, row: int) -> float:
+def _place(printed: pd.Series, is_it: np.ndarray, where: str) -> str:
+    """Say where the first of the marked cells stands: by line of its file, if that is known."""
+    first = int(np.flatnonzero(is_it)[0])
+    if printed.index.name != "line":
+        return f"{where}: row {first + 1}"
+    file, colon, column = where.partition(": ")
+    return f"{file}:{printed.index[first]}{colon}{column}"
+
+
+def _read_number(text: str, place: str) -> float:
     plain = text
     for sign in _NEGATIVE:
         plain = plain.replace(sign, "-")
@@ -178,7 +192,7 @@ def _read_number(text: str, where: str, row: int) -> float:
     # float() also takes 1_0, 1e400, nan and other scripts' digits, which no table prints.
     if not plain.isascii() or not plain.removeprefix("-").replace(".", "", 1).isdigit():
         raise sources.DataFault(
-            f"{where}: row {row}: found {text!r}: neither a number nor a known mark: correct the "
+            f"{place}: found {text!r}: neither a number nor a known mark: correct the "
             "file, or say in marks.STATUS_OF_MARK what the mark means"
         )
     return float(plain)

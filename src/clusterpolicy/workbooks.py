@@ -239,7 +239,9 @@ def read_social_statistics(path: Path, prefectures: pd.DataFrame) -> pd.DataFram
     keys = ["調査年", "地域 コード", "地域"]
     if not indicators or not set(keys) <= set(table.columns):
         raise sources.DataFault(f"{shown}:1: columns: no indicator with a unit: restore the file")
-    long = table.melt(keys, list(indicators), var_name="column", value_name="cell")
+    long = table.melt(
+        keys, list(indicators), var_name="column", value_name="cell", ignore_index=False
+    )
     years = long["調査年"].str.extract(r"^([0-9]{4})年度$")[0]
     codes = _area_codes(long["地域 コード"], shown)
     names = marks.prefecture_codes(long["地域"], prefectures, shown)
@@ -257,7 +259,7 @@ def read_social_statistics(path: Path, prefectures: pd.DataFrame) -> pd.DataFram
         }
     )
     _require_grid(result, ["indicator", "year"], shown)
-    return result
+    return result.reset_index(drop=True)
 
 
 def _area_codes(codes: pd.Series, where: str) -> pd.Series:
