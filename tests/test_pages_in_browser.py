@@ -102,6 +102,11 @@ class Visit:
         self.page.on("pageerror", lambda error: self.messages.append(str(error)))
         self.page.on("dialog", lambda dialog: (self.messages.append("dialog"), dialog.dismiss()))
         self.page.goto(file.as_uri())
+        # Every part is looked at, also what a reader has not come near yet.
+        self.page.evaluate(
+            "document.styleSheets[0].insertRule('figure { content-visibility: visible !important }',"
+            " document.styleSheets[0].cssRules.length)"
+        )
 
     def __enter__(self):
         return self
