@@ -54,6 +54,12 @@ def test_keys_are_unique_and_a_value_stands_only_where_one_was_seen(study):
         "shipment_check": ["muni_code_2015", "year"],
         "prefecture_census": ["pref_code", "survey_year"],
         "social_statistics": ["indicator", "pref_code", "year"],
+        "hidden_counts": ["measure", "year"],
+        "industry_numbers": ["jsic2_code", "year"],
+        "row_loss": ["step"],
+        "areas": ["year"],
+        "prefecture_check": ["measure", "year"],
+        "account_check": ["base"],
     }
     for name, table in study.items():
         if name in keys:
@@ -71,6 +77,19 @@ def test_bounds_enclose_what_is_printed(study):
     is_shown = groups["hidden_cells"] == 0
     assert (groups.loc[is_shown, "low"] == groups.loc[is_shown, "high"]).all()
     assert set(groups["measure"]) == set(rung2.BOUNDED)
+
+
+def test_the_files_are_what_their_publishers_say(study):
+    areas = study.areas.set_index("year")
+    assert (areas.loc[2001, "listed"], areas.loc[2012, "listed"]) == (3354, 1897)
+    assert (areas["without_successor"] == 0).all()
+    numbers = study.industry_numbers.set_index(["jsic2_code", "year"])
+    plants = numbers.loc["18", "establishments"]
+    assert round(100 * (plants[2008] / plants[2007] - 1)) == 1597
+    jobs = study.prefecture_check.query("measure == 'employees'").set_index("year")
+    assert (jobs.loc[[2005, 2008, 2012], "equal"] == 47).all()
+    assert (study.prefecture_check["equal"] == study.prefecture_check["compared"]).all()
+    assert (study.account_check["equal"] == study.account_check["cells"]).all()
 
 
 def test_every_change_of_a_value_is_told(study):

@@ -47,6 +47,18 @@ class FinerStudy:
     social_statistics : one row per indicator, prefecture and year
     changes : one row per change of a value
         ``where``, ``rule``, ``rows``, ``before``, ``after``.
+    hidden_counts : one row per year and measure
+        Hidden cells and the jobs they hold (``audit.count_hidden``).
+    industry_numbers : one row per year and printed number of an industry
+        Establishments by number and group (``audit.sum_by_number``).
+    row_loss : one row per rule
+        Lines of the municipal files that it keeps (``audit.count_row_loss``).
+    areas : one row per year
+        Municipalities, wards and cities, and leftovers (``audit.count_areas``).
+    prefecture_check : one row per measure and year
+        Municipalities held against prefectures (``audit.compare_prefectures``).
+    account_check : one row per base
+        ``file``, ``cells`` compared with the published workbook and ``equal`` ones.
     made_with : one row per raw table that the others were made with
         ``table`` and ``sha256`` of its file.
     """
@@ -61,6 +73,12 @@ class FinerStudy:
     prefecture_census: pd.DataFrame
     social_statistics: pd.DataFrame
     changes: pd.DataFrame
+    hidden_counts: pd.DataFrame
+    industry_numbers: pd.DataFrame
+    row_loss: pd.DataFrame
+    areas: pd.DataFrame
+    prefecture_check: pd.DataFrame
+    account_check: pd.DataFrame
     made_with: pd.DataFrame
 
     def items(self) -> list[tuple[str, pd.DataFrame]]:

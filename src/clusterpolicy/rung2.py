@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from clusterpolicy import (
+    audit,
     bounds,
     census,
     cleaning,
@@ -51,7 +52,7 @@ def clean(
     made_with = record_raw()
     log = marks.Log()
     prefectures = raw["prefectures"]
-    check_accounts(raw, registry, folder)
+    account_check = check_accounts(raw, registry, folder)
     paths = downloads.checked_paths(registry, "municipal census", folder)
     lines = census.read_all(paths, raw["industry_codes"], prefectures, log)
     converter = municipalities.read_converter(_one(registry, "municipality converter", folder))
@@ -69,6 +70,7 @@ def clean(
     groups = census.group_industries(counted, raw["industry_groups"], detail=True)
     hidden, by_prefecture = _bound(groups, log)
     industries = municipalities.without_parents(groups)
+    units = municipalities.find_constant_units(once, converter)
     return FinerStudy(
         municipal_totals=totals,
         municipal_groups=municipalities.convert(
@@ -77,7 +79,7 @@ def clean(
             census.MEASURE_NAMES,
             ["industry_group"],
         ),
-        units=municipalities.find_constant_units(once, converter),
+        units=units,
         hidden_cells=hidden,
         prefecture_groups=by_prefecture,
         municipal_shipments=panel,
@@ -89,6 +91,12 @@ def clean(
             _one(registry, "shipments per employee", folder), prefectures
         ),
         changes=log.table(),
+        hidden_counts=audit.count_hidden(lines),
+        industry_numbers=audit.sum_by_number(lines, raw["industry_groups"], units, converter),
+        row_loss=audit.count_row_loss(lines, units, converter),
+        areas=audit.count_areas(lines, converter),
+        prefecture_check=audit.compare_prefectures(lines),
+        account_check=account_check,
         made_with=made_with,
     )
 
@@ -139,8 +147,13 @@ def require_agreement(check: pd.DataFrame) -> None:
 
 def check_accounts(
     raw: Mapping[str, pd.DataFrame], registry: pd.DataFrame, folder: Path | None = None
-) -> None:
+) -> pd.DataFrame:
     """Hold the accounts in the published workbooks against the tables of the repository.
+
+    Returns
+    -------
+    DataFrame
+        One row per ``base``: ``file``, ``cells`` compared and ``equal`` ones.
 
     Raises
     ------
@@ -151,6 +164,7 @@ def check_accounts(
     """
     keys = ["base", "pref_code", "industry", "fy"]
     value = "product_million_yen"
+    compared = []
     for base in rules.BASES:
         path = _one(registry, f"accounts {base}", folder)
         read = workbooks.read_accounts(path, base, raw["account_industries"], raw["prefectures"])
@@ -168,3 +182,6 @@ def check_accounts(
                 f"({row['status_x']}), published {row[f'{value}_y']} ({row['status_y']}) "
                 f"({len(wrong)} such cells): correct the table, or look at {path.name}"
             )
+        counts = {"base": base, "file": path.name, "cells": len(both)}
+        compared.append({**counts, "equal": int((same_figure & same_status).sum())})
+    return pd.DataFrame(compared)
