@@ -82,6 +82,14 @@ REPORTS = {
             for term, title in enumerate(_TERM_TITLES, start=1)
         ),
         ReportSpec(
+            "methods",
+            "5-check-methods.ipynb",
+            "Do the estimators tell the truth?",
+            takes=("fields_map",),
+            needs=("data-quality",),
+            inputs=("data/clean/*.parquet",),
+        ),
+        ReportSpec(
             "index",
             "4-compare-terms.ipynb",
             "Three terms compared",

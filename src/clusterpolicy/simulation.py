@@ -54,6 +54,12 @@ class Process:
     prefectures: np.ndarray
     industries: np.ndarray
 
+    def correlation(self, apart: int) -> float:
+        """Return the correlation of a path's yearly changes so many years apart."""
+        difference = np.diff(np.eye(len(self.years)), axis=0)
+        changes = difference @ self.years @ difference.T
+        return float(np.diagonal(changes, apart).mean() / np.diagonal(changes).mean())
+
 
 def measure_process(sample: Sample) -> Process:
     """Measure what moves the figures of a sample, on the cells seen in every year.

@@ -1,0 +1,172 @@
+"""The figures of the methods page: what each method does in panels whose effect is known."""
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from clusterpolicy import alttext, theme
+from clusterpolicy.methodwords import SOURCE
+from clusterpolicy.theme import Chart, number
+from clusterpolicy.trials import METHODS, PROMISED
+
+ROW = 0.3  # inches
+SHORT = {
+    "permutation": "permutation (this study)",
+    "prefecture": "by prefecture",
+    "block": "by block",
+    "independent": "independent figures",
+    "two-way": "two-way comparison",
+}
+
+
+@theme.styled()
+def plot_shares(trials: pd.DataFrame, measure: str, title: str, *, source: str = SOURCE) -> Chart:
+    """Draw the share of panels in which something happened, a column for each method.
+
+    Parameters
+    ----------
+    trials : DataFrame
+        Records of ``trials.try_all``.
+    measure : str
+        ``"coverage"`` or ``"rejection"``.
+    title : str
+        What is drawn.
+    source : str
+        Ready to print.
+
+    Returns
+    -------
+    Chart
+        A filled dot is where the promise lies inside the Monte Carlo interval.
+    """
+    theme.require(trials, ["measure", "scenario", "way", "term", "estimate"], "plot_shares")
+    promised = PROMISED[measure]
+    columns = ["term", "sample", "way", "method", "estimate", "low", "high", "n_panels"]
+    data = trials.loc[trials["measure"] == measure, columns].reset_index(drop=True)
+    rows = data[["term", "sample"]].drop_duplicates(ignore_index=True)
+    ways = [way for way in METHODS if way in set(data["way"])]
+    left, top = 2.05, 1.05
+    frame = theme.new_axes(ROW * len(rows), left, theme.MARGIN, top)
+    width = theme.inches(frame)[0] / len(ways)
+    low, high = 10 * (data["low"].min() // 10), 10 * (data["high"].max() // 10 + 1)
+    limits = min(low, promised), min(high, 100.0)
+    frame.set(xlim=(0, len(ways)), ylim=(len(rows), 0), xticks=[], yticks=[])
+    frame.spines["bottom"].set_visible(False)
+    for place, row in rows.iterrows():
+        theme.row_text(frame, -(left - theme.MARGIN), place + 0.5, f"{row.term}: {row['sample']}")
+    for position, way in enumerate(ways):
+        _column(frame, data[data["way"] == way], position, limits, promised)
+        head = "\n".join(theme.wrap(SHORT[way], width - 0.1))
+        frame.text(position + 0.05, -0.15, head, va="bottom", linespacing=1.15, color=theme.INK)
+    note = f"line: {number(promised, 0)} percent; filled: within Monte Carlo error of it"
+    theme.set_title(frame, title, note, above=0.45)
+    return theme.close_chart(
+        frame,
+        alt=describe_shares(data, title, promised),
+        data=data,
+        unit="percent of panels",
+        years="",
+        source=source,
+    )
+
+
+def _column(
+    frame: Axes, data: pd.DataFrame, position: int, limits: tuple[float, float], promised: float
+) -> None:
+    """Draw one method: a dot, its Monte Carlo interval and its number in every row."""
+    low, high = limits
+
+    def at(share: float) -> float:
+        return position + 0.05 + 0.55 * (share - low) / (high - low)
+
+    frame.plot([at(promised)] * 2, [0, len(data)], color=theme.MUTED, linewidth=0.9, zorder=1)
+    for place, row in enumerate(data.itertuples()):
+        y = place + 0.5
+        holds = row.low <= promised <= row.high
+        color = theme.TARGETED if row.way == "permutation" else theme.OTHER
+        frame.hlines(y, at(row.low), at(row.high), color=color, linewidth=1.4)
+        frame.plot(
+            at(row.estimate),
+            y,
+            "o" if row.way == "permutation" else "s",
+            color=color,
+            markerfacecolor=color if holds else theme.PAPER,
+            markeredgewidth=1.3,
+            markersize=5,
+        )
+        frame.text(position + 0.95, y, number(row.estimate), va="center", ha="right")
+
+
+def describe_shares(data: pd.DataFrame, title: str, promised: float) -> str:
+    """Say where each method stands at best and at worst."""
+    parts = []
+    for way, rows in data.groupby("way", sort=False):
+        holds = ((rows["low"] <= promised) & (rows["high"] >= promised)).sum()
+        parts.append(
+            f"{SHORT[way]} {number(rows['estimate'].min())} to {number(rows['estimate'].max())}, "
+            f"as promised in {holds} of {len(rows)} scenarios"
+        )
+    return f"{title}, where {number(promised, 0)} percent are promised: {'; '.join(parts)}."
+
+
+@theme.styled()
+def plot_power(trials: pd.DataFrame, *, source: str = SOURCE) -> Chart:
+    """Draw how often the test of the reports finds an effect, by the size of the effect.
+
+    Parameters
+    ----------
+    trials : DataFrame
+        Records of ``trials.try_all``.
+    source : str
+        Ready to print.
+
+    Returns
+    -------
+    Chart
+        One line a term, targets as they were; a tick where the effect printed as detectable is.
+    """
+    chosen = trials[(trials["way"] == "permutation") & (trials["scenario"] == "fixed")]
+    theme.require(chosen, ["measure", "term", "effect", "estimate"], "plot_power")
+    columns = ["term", "effect", "estimate", "low", "high", "n_panels"]
+    is_null = chosen["measure"] == "rejection"
+    data = chosen.loc[is_null | (chosen["measure"] == "power"), columns]
+    data = data.sort_values(["term", "effect"], ignore_index=True)
+    marks = chosen[chosen["measure"] == "power-at-detectable"]
+    axes = theme.new_axes(2.9, right=0.9, top=0.75)
+    axes.set(xlim=(0, data["effect"].max()), ylim=(0, 100))
+    axes.axhline(80, color=theme.MUTED, linewidth=0.9, zorder=1)
+    ends = []
+    for term, rows in data.groupby("term"):
+        style = {1: "-", 2: (0, (5, 2)), 3: (0, (1, 1.5))}[term]
+        axes.fill_between(rows["effect"], rows["low"], rows["high"], color=theme.GRID, linewidth=0)
+        axes.plot(rows["effect"], rows["estimate"], color=theme.TARGETED, linestyle=style)
+        ends.append((rows["estimate"].iloc[-1], f"term {term}", theme.TARGETED))
+    seen = marks[marks["effect"] <= data["effect"].max()]
+    axes.plot(seen["effect"], seen["estimate"], "D", color=theme.OTHER, markersize=6)
+    theme.set_numbers(axes)
+    theme.set_numbers(axes, "x")
+    theme.label_ends(axes, data["effect"].max(), ends)
+    axes.set_xlabel("effect in the panels, percent")
+    note = "shade: Monte Carlo error; diamond: the effect printed as detectable; line: 80 percent"
+    theme.set_title(axes, "Panels in which the effect is found, percent", note)
+    return theme.close_chart(
+        axes,
+        alt=describe_power(data, marks),
+        data=data,
+        unit="percent of panels",
+        years="",
+        source=source,
+    )
+
+
+def describe_power(data: pd.DataFrame, marks: pd.DataFrame) -> str:
+    """Say how often the largest effect and the printed one are found in each term."""
+    parts = []
+    for row in marks.sort_values("term").itertuples():
+        rows = data[data["term"] == row.term]
+        parts.append(
+            f"term {row.term}: from {number(rows['estimate'].iloc[0])} percent of panels without "
+            f"an effect to {number(rows['estimate'].iloc[-1])} with one of "
+            f"{number(rows['effect'].iloc[-1], 0)} percent; the effect printed as detectable, "
+            f"{number(row.effect)} percent, is found in {number(row.estimate)}"
+        )
+    return f"Power curves. {alttext.listed(parts)}."

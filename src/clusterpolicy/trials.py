@@ -1,0 +1,457 @@
+"""Every method on trial: bias, coverage, rejections and power over panels whose effect is known.
+
+The effects of a regression are the same in all panels, so they are taken out of a thousand
+outcomes at once. An effect of the same size added to all targeted cells moves estimate and
+interval by just that size in every method here, so panels without an effect tell power as well.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+import scipy.stats
+
+from clusterpolicy import effects, inference, policy, results, simulation
+from clusterpolicy.panel import Study
+
+PANELS = 1_000
+POOL = 9_999  # reassignments, as in the reports; each panel is tested with some of them,
+DRAWS = 199  # which keeps the level and costs a little power
+EFFECT = 0.05  # the effect whose detection is counted: 5 percent
+POWER_EFFECTS = tuple(round(0.01 * step, 2) for step in range(1, 16))
+ALIKE = 0.25  # share of variance that blocks and industries have in common in the harder panels
+DRIFT = 0.01  # growth a year by which targeted cells are ahead all along in the harder panels
+CHUNK = 200  # panels held in memory at a time
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """How the panels of one trial come about.
+
+    Attributes
+    ----------
+    name, label : str
+    is_redrawn : bool
+        Draw the targets anew for every panel, as the permutation test supposes they were.
+    is_real : bool
+        Keep the real figures; only targets are drawn.
+    shared : float, optional
+        Share of variance common to a block and industry; as measured if not given.
+    is_heavy : bool
+        Draw real paths of cells, with their tails.
+    drift : float
+        Growth a year by which targeted cells are ahead, before the term as in it.
+    terms : tuple of int
+        Terms whose main sample is taken.
+    """
+
+    name: str
+    label: str
+    is_redrawn: bool = False
+    is_real: bool = False
+    shared: float | None = None
+    is_heavy: bool = False
+    drift: float = 0.0
+    terms: tuple[int, ...] = (1,)
+
+
+SCENARIOS = (
+    Scenario("redrawn", "targets redrawn", is_redrawn=True, terms=(1, 2, 3)),
+    Scenario("fixed", "targets as they were", terms=(1, 2, 3)),
+    Scenario("real", "real figures, targets redrawn", True, True, terms=(1, 2, 3)),
+    Scenario("heavy", "tails of the real figures", is_heavy=True),
+    Scenario("alike", "cells alike within blocks", shared=ALIKE),
+    Scenario("drift", "targeted cells ahead all along", drift=DRIFT),
+)
+METHODS = {
+    "permutation": "permutation of targets, as in the reports",
+    "prefecture": "standard error by prefecture",
+    "block": "standard error by block",
+    "independent": "standard error of independent figures",
+    "two-way": "two-way comparison, by prefecture",
+}
+# What a method promises, in percent of panels.
+PROMISED = {"coverage": 100 * inference.LEVEL, "rejection": round(100 * (1 - inference.LEVEL), 9)}
+MEASURES = {
+    "bias": "bias",
+    "coverage": "coverage of the interval",
+    "rejection": "rejections without an effect",
+    "power": "detections of an effect",
+    "spread": "standard deviation of the estimate",
+    "detectable": "effect printed as detectable, median panel",
+    "power-at-detectable": "detections of the effect printed as detectable",
+}
+
+
+@dataclass(frozen=True)
+class Trial(results.Estimate):
+    """Record of one measure of one method over the panels of one scenario.
+
+    The record of an estimate, in which ``n_panels`` were drawn; `low` and `high` are its Monte
+    Carlo interval and `std_error` its Monte Carlo error.
+
+    Attributes
+    ----------
+    scenario, way, measure : str
+        Keys of ``SCENARIOS``, ``METHODS`` and ``MEASURES``.
+    effect : float
+        Effect in the panels, percent.
+    n_panels : int
+    """
+
+    scenario: str = ""
+    way: str = ""
+    measure: str = ""
+    effect: float = 0.0
+    n_panels: int = 0
+
+
+class Regression:
+    """A regression on the rows of a sample, ready for many outcomes and many targets.
+
+    Parameters
+    ----------
+    sample : effects.Sample
+    by_year : sequence of str
+        Columns whose effects differ from year to year; none for one effect a year.
+    """
+
+    def __init__(self, sample: effects.Sample, by_year: tuple[str, ...]):
+        rows = sample.rows
+        self.cell = simulation.frame_of(sample).cell
+        self._starts = np.flatnonzero(np.diff(self.cell, prepend=-1))
+        self._sizes = np.bincount(self.cell)
+        keys = [rows[[column, "fy"]] for column in by_year] or [rows[["fy"]]]
+        dummies = [pd.get_dummies(pd.MultiIndex.from_frame(key).factorize()[0]) for key in keys]
+        columns = self._within(np.hstack(dummies).astype(float))
+        values, vectors = np.linalg.eigh(columns.T @ columns)
+        kept = values > 1e-9 * values[-1]
+        self._basis = columns @ (vectors[:, kept] / np.sqrt(values[kept]))
+        self.freedom = len(rows) - len(self._sizes) - self._basis.shape[1] - 1
+        self.in_term = rows["in_term"].to_numpy(float)
+        self.groups = {
+            "prefecture": rows["pref_code"].factorize(sort=True)[0],
+            "block": rows["block"].factorize(sort=True)[0],
+        }
+
+    def take_out(self, columns: np.ndarray) -> np.ndarray:
+        """Take the effects out of every column (n_rows x n)."""
+        within = self._within(columns)
+        return within - self._basis @ (self._basis.T @ within)
+
+    def regressor(self, targets: np.ndarray) -> np.ndarray:
+        """Return targets in the term, effects taken out, of each row of `targets` (n x n_cells)."""
+        return self.take_out(targets.T[self.cell] * self.in_term[:, None])
+
+    def _within(self, columns: np.ndarray) -> np.ndarray:
+        means = np.add.reduceat(columns, self._starts) / self._sizes[:, None]
+        return columns - means[self.cell]
+
+
+@dataclass(frozen=True)
+class SharedContrast(effects.Contrast):
+    """A contrast whose matrices are those of many outcomes, so that they are worked out once.
+
+    Attributes
+    ----------
+    columns : ndarray, n x n
+        ``X`` of :meth:`as_regression`.
+    to_outcome : ndarray, n x n
+        From the score to ``y`` of :meth:`as_regression`: the inverse of ``X'``.
+    """
+
+    columns: np.ndarray
+    to_outcome: np.ndarray
+
+    @classmethod
+    def of(cls, contrast: effects.Contrast) -> "SharedContrast":
+        """Work the matrices of a contrast out."""
+        columns, _ = contrast.as_regression()
+        own = contrast.score, contrast.spread, contrast.absorbed
+        return cls(*own, columns, np.linalg.pinv(columns.T, rcond=1e-9))
+
+    def as_regression(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return what ``Contrast.as_regression`` returns."""
+        return self.columns, self.to_outcome @ self.score
+
+
+@dataclass(frozen=True)
+class Found:
+    """What one method found in each panel, in logs: arrays of length n_panels."""
+
+    estimate: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    spread: np.ndarray
+
+
+def by_standard_errors(
+    regression: Regression, outcome: np.ndarray, regressor: np.ndarray, groups: tuple[str, ...]
+) -> dict[str, Found]:
+    """Estimate by least squares, with an interval for each way to group the figures.
+
+    Parameters
+    ----------
+    regression : Regression
+    outcome, regressor : ndarray, n_rows x n_panels
+        Effects taken out; one column is taken for all panels.
+    groups : tuple of str
+        Keys of ``regression.groups``; ``"independent"`` for figures each on its own.
+
+    Returns
+    -------
+    dict of Found
+        CRV1 with the factor G/(G-1) and t of G-1 degrees of freedom [1]_.
+
+    References
+    ----------
+    .. [1] Cameron and Miller (2015), Journal of Human Resources 50(2), 317-372.
+    """
+    norm = (regressor**2).sum(axis=0)
+    estimate = (regressor * outcome).sum(axis=0) / norm
+    residual = outcome - regressor * estimate
+    found = {}
+    for name in groups:
+        if name == "independent":
+            freedom = regression.freedom
+            variance = (residual**2).sum(axis=0) / freedom / norm
+        else:
+            code = regression.groups[name]
+            scores = np.zeros((code.max() + 1, residual.shape[1]))
+            np.add.at(scores, code, regressor * residual)
+            freedom = len(scores) - 1
+            variance = len(scores) / freedom * (scores**2).sum(axis=0) / norm**2
+        error = np.sqrt(variance)
+        half = scipy.stats.t.ppf((1 + inference.LEVEL) / 2, freedom) * error
+        found[name] = Found(estimate, estimate - half, estimate + half, error)
+    return found
+
+
+class Court:
+    """The sample of one term, ready to try every method on it.
+
+    Parameters
+    ----------
+    study : Study
+    term : int
+    fields_map : str
+    draws : int
+        Reassignments of each permutation test.
+    """
+
+    def __init__(self, study: Study, term: int, fields_map: str, draws: int = DRAWS):
+        design = effects.main_design(study, term, policy.CLOCKS[0], fields_map)
+        self.sample = effects.cell_sample(study, design)
+        self.process = simulation.measure_process(self.sample)
+        self.triple = Regression(self.sample, ("pref_code", "industry"))
+        self.two_way = Regression(self.sample, ())
+        self.draws = draws
+        labels = inference.permute_targets(self.sample.cells, POOL, simulation.SEED)
+        n_units = labels.labels.shape[1]
+        self.unit = labels.unit
+        whole = effects.TripleDifference(self.sample).contrast
+        self.contrast = SharedContrast.of(whole.collapse(self.unit, n_units))
+        self.actual = (np.bincount(self.unit, labels.actual, n_units) > 0).astype(float)
+        self.assignments = replace(labels, actual=self.actual, unit=None)
+        years = self.sample.rows["fy"].to_numpy()
+        self.years_ahead = years - design.base_year
+
+    def try_methods(self, scenario: Scenario, n_panels: int) -> dict[str, Found]:
+        """Return what each method found in every panel of a scenario."""
+        rng = np.random.default_rng([simulation.SEED, *scenario.name.encode()])
+        parts = [
+            self._try(outcome, targets, rng)
+            for outcome, targets in self._panels(scenario, n_panels, rng)
+        ]
+        return {
+            name: Found(*(np.concatenate(each) for each in zip(*map(_values, found), strict=True)))
+            for name in METHODS
+            for found in [[part[name] for part in parts]]
+        }
+
+    def _panels(
+        self, scenario: Scenario, n_panels: int, rng: np.random.Generator
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield outcomes (n_rows x n or 1) and targets of units (n or 1 x n_units), by chunks."""
+        for start in range(0, n_panels, CHUNK):
+            n = min(CHUNK, n_panels - start)
+            targets = self.actual[None, :]
+            if scenario.is_redrawn:
+                seed = int(rng.integers(2**32))
+                targets = inference.permute_targets(self.sample.cells, n, seed).labels
+            if scenario.is_real:
+                yield self.sample.rows["log_outcome"].to_numpy()[:, None], targets
+                continue
+            outcome = simulation.simulate(
+                self.sample, self.process, n, rng, scenario.shared, scenario.is_heavy
+            )
+            if scenario.drift:
+                ahead = np.log1p(scenario.drift) * self.years_ahead
+                outcome += (self.actual[self.unit][self.triple.cell] * ahead)[:, None]
+            yield outcome, targets
+
+    def _try(
+        self, outcome: np.ndarray, targets: np.ndarray, rng: np.random.Generator
+    ) -> dict[str, Found]:
+        of_cells = targets[:, self.unit]
+        left = self.triple.take_out(outcome)
+        found = by_standard_errors(
+            self.triple,
+            left,
+            self.triple.regressor(of_cells),
+            ("prefecture", "block", "independent"),
+        )
+        plain = by_standard_errors(
+            self.two_way,
+            self.two_way.take_out(outcome),
+            self.two_way.regressor(of_cells),
+            ("prefecture",),
+        )
+        return {
+            "permutation": self._permute(left, targets, rng),
+            **found,
+            "two-way": plain["prefecture"],
+        }
+
+    def _permute(self, left: np.ndarray, targets: np.ndarray, rng: np.random.Generator) -> Found:
+        """Run the test of the reports on every panel."""
+        by_unit = np.zeros((self.contrast.score.size, left.shape[1]))
+        np.add.at(by_unit, self.unit[self.triple.cell], self.triple.in_term[:, None] * left)
+        tests = []
+        for panel in range(max(left.shape[1], len(targets))):
+            contrast = replace(self.contrast, score=by_unit[:, panel % left.shape[1]])
+            assignments = replace(
+                self.assignments,
+                actual=targets[panel % len(targets)],
+                labels=self.assignments.labels[rng.integers(POOL, size=self.draws)],
+            )
+            tests.append(inference.permutation_test(contrast, assignments))
+        return Found(
+            *(np.array([getattr(test, name) for test in tests]) for name in _values_of(Found))
+        )
+
+
+def _values(found: Found) -> list[np.ndarray]:
+    return [getattr(found, name) for name in _values_of(Found)]
+
+
+def _values_of(kind: type) -> list[str]:
+    return list(kind.__dataclass_fields__)
+
+
+def try_all(
+    study: Study,
+    fields_map: str,
+    n_panels: int = PANELS,
+    draws: int = DRAWS,
+    tell: Callable[[str], None] = lambda line: None,
+) -> pd.DataFrame:
+    """Try every method in every scenario.
+
+    Returns
+    -------
+    DataFrame
+        One :class:`Trial` a row.
+    """
+    stamp = results.input_stamp(study)
+    records: list[Trial] = []
+    for term in sorted({term for scenario in SCENARIOS for term in scenario.terms}):
+        court = Court(study, term, fields_map, draws)
+        for scenario in (each for each in SCENARIOS if term in each.terms):
+            tell(f"term {term}: {scenario.label}")
+            for way, found in court.try_methods(scenario, n_panels).items():
+                common = _common_fields(court.sample, scenario, way, draws, stamp)
+                records += _measure(found, common)
+    return results.to_frame(records)
+
+
+def _common_fields(
+    sample: effects.Sample, scenario: Scenario, way: str, draws: int, stamp: str
+) -> dict:
+    design, cells = sample.design, sample.cells
+    return {
+        "result_id": f"methods-t{design.term.number}-{scenario.name}-{way}",
+        "term": design.term.number,
+        "outcome": design.outcome,
+        "design": "simulation",
+        "role": "check",
+        "base": design.base,
+        "clock": design.term.clock,
+        "fields_map": design.fields_map,
+        "sample": scenario.label,
+        "method": METHODS[way],
+        "draws": draws if way == "permutation" else 0,
+        "n_cells": len(cells),
+        "n_targeted": int(cells["is_targeted"].sum()),
+        "n_blocks": cells["block"].nunique(),
+        "n_observations": len(sample.rows),
+        "baseline_years": "-".join(map(str, design.baseline_years)),
+        "term_years": "-".join(map(str, design.term_years)),
+        "input_hash": stamp,
+        "scenario": scenario.name,
+        "way": way,
+    }
+
+
+def _measure(found: Found, common: dict) -> list[Trial]:
+    """Turn what one method found in each panel into its records."""
+    n = len(found.estimate)
+    error = found.estimate.std(ddof=1) / np.sqrt(n)
+    mean = found.estimate.mean()
+    ends = mean + scipy.stats.norm.ppf((1 + inference.LEVEL) / 2) * error * np.array([-1, 1])
+    covered = (found.low <= 0) & (found.high >= 0)
+
+    def record(measure: str, effect: float = 0.0, **values) -> Trial:
+        name = f"{measure}-{round(100 * effect)}" if measure == "power" else measure
+        return Trial(
+            **{**common, "result_id": f"{common['result_id']}-{name}"},
+            outcome_label=MEASURES[measure],
+            measure=measure,
+            effect=100 * effect,
+            n_panels=n,
+            **values,
+        )
+
+    records = [
+        record(
+            "bias",
+            estimate=_percent(mean),
+            low=_percent(ends[0]),
+            high=_percent(ends[1]),
+            std_error=100 * error,
+        ),
+        record("spread", estimate=100 * found.estimate.std(ddof=1)),
+        record("coverage", **_share(covered)),
+        record("rejection", **_share(~covered)),
+    ]
+    for effect in POWER_EFFECTS:
+        shift = np.log1p(effect)
+        detected = (found.low + shift > 0) | (found.high + shift < 0)
+        records.append(record("power", effect, **_share(detected)))
+    if common["way"] == "permutation":
+        printed = np.array([inference.smallest_detectable(each) for each in found.spread])
+        middle = float(np.median(printed))
+        share = _share((found.low + middle > 0) | (found.high + middle < 0))
+        records.append(record("detectable", estimate=_percent(middle)))
+        records.append(record("power-at-detectable", np.expm1(middle), **share))
+    return records
+
+
+def _share(happened: np.ndarray) -> dict:
+    """Return a share of panels in percent, with its Monte Carlo error and Wilson interval."""
+    share = happened.mean()
+    ends = scipy.stats.binomtest(int(happened.sum()), len(happened)).proportion_ci(
+        inference.LEVEL, "wilson"
+    )
+    return {
+        "estimate": 100 * share,
+        "low": 100 * ends.low,
+        "high": 100 * ends.high,
+        "std_error": 100 * np.sqrt(share * (1 - share) / len(happened)),
+        "unit": "percent of panels",
+    }
+
+
+def _percent(log_value: float) -> float:
+    return float(100 * np.expm1(log_value))
