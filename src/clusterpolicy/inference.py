@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import scipy.stats
 
-from clusterpolicy.effects import Contrast, Sample, event_contrasts
+from clusterpolicy.effects import ABSORBED_SHARE, Contrast, Sample, event_contrasts
 
 DRAWS = 9_999
 LEVEL = 0.95
@@ -180,12 +180,21 @@ def permutation_test(
 ) -> PermutationTest:
     """Test "no effect" by reassigning targets, and invert the test for the interval.
 
-    The statistic is ``|t'(s - e Q a)| / sqrt(t'Qt)`` for targets ``t``, actual targets ``a`` and a
-    supposed effect ``e``: the size of the partial correlation of targets with the outcome once the
-    supposed effect is taken out (the t-statistic of the regression, up to a monotone
-    transformation). As a function of ``e`` each draw reaches the actual statistic on one interval
-    around the estimate, so the set of effects that are not rejected is an interval too, and its
-    ends are order statistics of the ends of the draws' intervals.
+    The statistic is the size of the t-statistic clustered by unit (block x industry). For targets
+    ``t`` and a supposed effect ``e`` let ``S_u`` be what unit ``u`` adds to the product of targets
+    and outcome, all fixed effects and the supposed effect taken out. Then
+
+        T(t, e)^2 = (sum of S_u)^2 / (sum of S_u^2 + t'Qt x average),
+
+    where the average is that of ``sum of S_u^2 / t'Qt`` over all assignments. Dividing by what the
+    units of the draw itself vary by keeps the level where units differ in size and variance [1]_;
+    the average keeps few units with small sums by chance from looking certain [2]_.
+    Nothing in it depends on which assignment was the actual one, so the test is exact whenever
+    targets could have been reassigned. Decision 0008 has its level when they could not.
+
+    Each draw reaches the actual statistic where a polynomial of degree four in ``e`` is not
+    negative. An effect is rejected if it, and every effect further from the estimate on its side,
+    is reached by too few draws: the p-value is that of no effect in the same sense.
 
     Parameters
     ----------
@@ -197,76 +206,214 @@ def permutation_test(
     Returns
     -------
     PermutationTest
+
+    References
+    ----------
+    .. [1] DiCiccio and Romano (2017), Journal of the American Statistical Association 112(519).
+    .. [2] Tusher, Tibshirani and Chu (2001), Proceedings of the National Academy of Sciences 98(9).
     """
-    return _test(_reach(contrast, assignments), level)
-
-
-def _test(reach: "_Reach", level: float) -> PermutationTest:
-    estimate, shift, overlap = reach.estimate, reach.shift, reach.overlap
-    n_draws = len(shift)
-    if np.isnan(estimate):
-        undefined = float("nan")
-        return PermutationTest(estimate, undefined, undefined, undefined, undefined, n_draws)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        one = (estimate - shift) / (1 - overlap)
-        two = (estimate + shift) / (1 + overlap)
-    # The actual assignment comes up among the draws too: it always reaches its own statistic.
-    # So does its mirror image. One cell more or less moves the overlap by far more than this.
-    alike = np.abs(overlap) > 1 - 1e-9
-    low = np.where(alike, -np.inf, np.minimum(one, two))
-    high = np.where(alike, np.inf, np.maximum(one, two))
-    reached = int(((low <= 0) & (high >= 0)).sum())
-    by_chance = (reach.chance * reach.scale)[~np.isnan(reach.scale)]
-    needed = floor((1 - level) * (n_draws + 1) + 1e-9)
-    if needed < 1:
-        ends = -np.inf, np.inf
-    else:
-        ends = np.sort(low)[needed - 1], np.sort(high)[::-1][needed - 1]
-    return PermutationTest(
-        estimate=estimate,
-        low=float(ends[0]),
-        high=float(ends[1]),
-        p_value=(1 + reached) / (n_draws + 1),
-        spread=float(np.std(by_chance)) if by_chance.size else float("nan"),
-        draws=n_draws,
-    )
+    return _test(_score(contrast, assignments), level)[0]
 
 
 @dataclass(frozen=True)
-class _Reach:
-    """Each draw's statistic, in units of the effect on the actual targets, and its parts."""
+class _Scores:
+    """What the statistic of every assignment is made of; the first row is the actual one.
+
+    At a supposed effect of ``estimate + x`` the square of the statistic is
+    ``(score - slope x)^2 / (constant - 2 linear x + square x^2)``.
+    """
 
     estimate: float
-    shift: np.ndarray  # of the outcome as it is
-    overlap: np.ndarray  # correlation of the draw with the actual targets
-    scale: np.ndarray  # from the statistic to the coefficient on the draw; NaN if undefined
+    score: np.ndarray
+    slope: np.ndarray
+    constant: np.ndarray
+    linear: np.ndarray
+    square: np.ndarray
+    norm: np.ndarray  # t'Qt, NaN if the fixed effects absorb the assignment
 
     @property
     def chance(self) -> np.ndarray:
-        """Statistic of each draw once the estimated effect is taken out of the outcome."""
-        return self.shift - self.estimate * self.overlap
+        """Coefficient on each draw, the estimated effect taken out; NaN if it is absorbed."""
+        return self.score[1:] / self.norm[1:]
+
+    def statistic(self, effect: float) -> np.ndarray:
+        """Return the statistic of every assignment at one supposed effect, in logs."""
+        x = effect - self.estimate
+        variance = self.constant - 2 * self.linear * x + self.square * x**2
+        size = np.abs(self.score - self.slope * x)
+        return np.divide(size, np.sqrt(variance), out=np.zeros_like(size), where=variance > 0)
 
 
-def _reach(contrast: Contrast, assignments: Assignments) -> _Reach:
-    actual, draws = assignments.actual, assignments.labels
+def _score(contrast: Contrast, assignments: Assignments) -> _Scores:
+    actual, labels = assignments.actual, assignments.labels
     if assignments.unit is not None:
-        # Targets are the same within a unit, so nothing is lost by adding its cells up, and a
-        # draw costs a product with a matrix of units, not of cells.
-        n_units = draws.shape[1]
+        # Targets are the same within a unit, so nothing is lost by adding its cells up.
+        n_units = labels.shape[1]
         contrast = contrast.collapse(assignments.unit, n_units)
         actual = (np.bincount(assignments.unit, actual, n_units) > 0).astype(float)
-    estimate = contrast.estimate(actual)
+    targets = np.vstack([actual, labels])
+    norm, estimate = contrast.squared_norm(targets), contrast.estimate(actual)
     if np.isnan(estimate):
-        undefined = np.full(len(draws), np.nan)
-        return _Reach(estimate, undefined, undefined, undefined)
-    norm = np.sqrt(contrast.squared_norm(actual[None, :])[0])
-    draw_norm = np.sqrt(contrast.squared_norm(draws))
+        undefined = np.full(len(targets), np.nan)
+        return _Scores(estimate, *[undefined] * 6)
+    columns, outcome = contrast.as_regression()
+    treated = columns @ actual
+    ours = (columns * (outcome - estimate * treated)[:, None]).T
+    theirs = (columns * treated[:, None]).T
+    # score, slope, and the sums over units of their squares and products
+    parts = np.empty((5, len(targets)))
+    for first in range(0, len(targets), 1_000):  # keeps the matrices small
+        rows = slice(first, first + 1_000)
+        left, right = targets[rows] @ ours, targets[rows] @ theirs
+        parts[:, rows] = (
+            left.sum(axis=1),
+            right.sum(axis=1),
+            (left**2).sum(axis=1),
+            (left * right).sum(axis=1),
+            (right**2).sum(axis=1),
+        )
     # A reassignment that the fixed effects absorb says nothing; it can never be extreme.
-    informative = draw_norm > 0
-    divisor = np.where(informative, draw_norm, np.inf) * norm
-    overlap = np.clip(draws @ contrast.times(actual) / divisor, -1, 1)
-    scale = np.where(informative, norm, np.nan) / np.where(informative, draw_norm, 1)
-    return _Reach(estimate, draws @ contrast.score / divisor, overlap, scale)
+    parts[:, norm == 0] = 0
+    norm = np.where(norm > 0, norm, np.nan)
+    parts[2:] += np.nanmean(parts[2:] / norm, axis=1, keepdims=True) * np.nan_to_num(norm)
+    return _Scores(estimate, *parts, norm)
+
+
+def _test(
+    scores: _Scores, level: float, band_level: float = LEVEL
+) -> tuple[PermutationTest, tuple[float, float]]:
+    """Return the test and, by the same test at `band_level`, the ends of a simultaneous band."""
+    n_draws = len(scores.score) - 1
+    if np.isnan(scores.estimate):
+        nothing = float("nan")
+        undefined = PermutationTest(nothing, nothing, nothing, nothing, nothing, n_draws)
+        return undefined, (nothing, nothing)
+    reached = _reached_effects(scores)
+    low, high = _interval(reached, n_draws, level)
+    chance = scores.chance[~np.isnan(scores.chance)]
+    test = PermutationTest(
+        estimate=scores.estimate,
+        low=low,
+        high=high,
+        p_value=(1 + _most_beyond_zero(scores.estimate, reached)) / (n_draws + 1),
+        spread=float(np.std(chance)) if chance.size else float("nan"),
+        draws=n_draws,
+    )
+    return test, _interval(reached, n_draws, band_level)
+
+
+def _reached_effects(scores: _Scores) -> np.ndarray:
+    """Return the stretches of supposed effects at which a draw reaches the actual statistic.
+
+    Returns
+    -------
+    ndarray, 2 x n_stretches
+        First and last effect of each stretch, in logs; a draw has one to three of them.
+    """
+    norm, own = scores.norm[0], (scores.constant[0], scores.linear[0], scores.square[0])
+    score, slope = scores.score[1:], scores.slope[1:]
+    scale = np.sqrt(own[0]) / norm
+    overlap = slope / np.sqrt(scores.norm[1:] * norm)
+    # The actual assignment comes up among the draws too: it always reaches its own statistic.
+    # So does its mirror image. One cell more or less moves the overlap by far more than this.
+    alike = np.abs(overlap) > 1 - 1e-9
+    # Without a residual, or for an absorbed draw, only the estimate itself is reached.
+    undecided = ~alike & ~np.isnan(overlap) & (scale > ABSORBED_SHARE * np.abs(scores.estimate))
+    stretches = [
+        np.tile([[-np.inf], [np.inf]], alike.sum()),
+        np.full((2, (~alike & ~undecided).sum()), scores.estimate),
+    ]
+    if undecided.any():
+        others = [part[1:][undecided] for part in (scores.constant, scores.linear, scores.square)]
+        ours = _product(
+            score[undecided] ** 2, (score * slope)[undecided], slope[undecided] ** 2, own
+        )
+        ours[2:] -= norm**2 * np.array([others[0], -2 * others[1], others[2]])
+        stretches.append(scores.estimate + scale * _where_positive(ours, scale))
+    return np.hstack(stretches)
+
+
+def _product(constant, linear, square, own) -> np.ndarray:
+    """Multiply ``constant - 2 linear x + square x^2`` with the same of `own`: five coefficients."""
+    a, b, c = own
+    return np.array(
+        [
+            constant * a,
+            -2 * (linear * a + constant * b),
+            square * a + 4 * linear * b + constant * c,
+            -2 * (square * b + linear * c),
+            square * c,
+        ]
+    )
+
+
+def _where_positive(coefficients: np.ndarray, scale: float) -> np.ndarray:
+    """Return the stretches, in units of `scale`, on which polynomials of degree 4 are positive.
+
+    Parameters
+    ----------
+    coefficients : ndarray, 5 x n
+        Of rising powers; positive at 0.
+    scale : float
+
+    Returns
+    -------
+    ndarray, 2 x n_stretches
+    """
+    whole = coefficients * scale ** np.arange(5)[:, None]
+    whole = whole / np.abs(whole).max(axis=0)
+    # Roots are the inverse eigenvalues of the companion matrix of the reversed polynomial, whose
+    # leading coefficient is the one that is known to be positive.
+    companion = np.zeros((whole.shape[1], 4, 4))
+    companion[:, 0] = -(whole[1:] / np.maximum(whole[0], 1e-30)).T
+    companion[:, [1, 2, 3], [0, 1, 2]] = 1
+    inverse = np.linalg.eigvals(companion)
+    is_real = np.abs(inverse.imag) <= 1e-8 * np.abs(inverse)
+    # As angles, so that infinity is a point like any other.
+    angle = np.where(is_real, np.arctan2(1, inverse.real), np.pi)
+    angle = np.where(angle > np.pi / 2, angle - np.pi, angle)
+    angle = np.where(is_real, angle, np.pi / 2)
+    ends = np.full((len(angle), 1), np.pi / 2)
+    angle = np.hstack([-ends, np.sort(angle, axis=1), ends])
+    middle = (angle[:, 1:] + angle[:, :-1]) / 2
+    value = sum(
+        whole[power][:, None] * np.sin(middle) ** power * np.cos(middle) ** (4 - power)
+        for power in range(5)
+    )
+    positive = np.pad((value >= 0) & (np.diff(angle) > 0), ((0, 0), (1, 1)))
+    # Neighbouring stretches are one: a stretch begins where the one before it is not positive.
+    effect = np.where(np.abs(angle) < np.pi / 2, np.tan(angle), np.copysign(np.inf, angle))
+    begins = positive[:, 1:] & ~positive[:, :-1]
+    stops = positive[:, :-1] & ~positive[:, 1:]
+    return np.array([effect[begins], effect[stops]])
+
+
+def _interval(reached: np.ndarray, n_draws: int, level: float) -> tuple[float, float]:
+    """Return the outermost effects that are not rejected at `level`."""
+    needed = floor((1 - level) * (n_draws + 1) + 1e-9)
+    if needed < 1:
+        return -float("inf"), float("inf")
+    return -_last_held(-reached[::-1], needed), _last_held(reached, needed)
+
+
+def _last_held(reached: np.ndarray, needed: int) -> float:
+    """Return the largest effect that `needed` stretches or more hold."""
+    stops = np.unique(reached[1])
+    return float(stops[_held(reached, stops) >= needed].max())
+
+
+def _most_beyond_zero(estimate: float, reached: np.ndarray) -> int:
+    """Return how many draws reach, at most, an effect as far from the estimate as no effect."""
+    outward = reached if estimate < 0 else -reached[::-1]
+    beyond = np.append(outward[1][outward[1] >= 0], 0.0)
+    return int(_held(outward, beyond).max())
+
+
+def _held(reached: np.ndarray, effects: np.ndarray) -> np.ndarray:
+    """Count the stretches that hold each of `effects`."""
+    first, last = np.sort(reached, axis=1)
+    begun = np.searchsorted(first, effects, side="right")
+    return begun - np.searchsorted(last, effects, side="left")
 
 
 def smallest_detectable(spread: float, level: float = LEVEL, power: float = POWER) -> float:
@@ -306,8 +453,11 @@ class EventStudy:
 def event_study(sample: Sample, assignments: Assignments, level: float = LEVEL) -> EventStudy:
     """Estimate the effect in every year against the base year.
 
-    Bands are simultaneous: the widest relative deviation over the years is compared with its own
-    distribution under reassignment (sup-t [1]_), so that all years hold together at `level`.
+    Bands are simultaneous: the test of each year is inverted at the level, above that of one
+    year, at which an assignment without effect would be rejected in some year no more often than
+    `level` allows (the smallest p-value over the years, by Westfall and Young [1]_). So no band
+    excludes zero while the test of all years together does not reject. The years before the base
+    year are tested together in the same way.
 
     Parameters
     ----------
@@ -322,61 +472,79 @@ def event_study(sample: Sample, assignments: Assignments, level: float = LEVEL) 
 
     References
     ----------
-    .. [1] Montiel Olea and Plagborg-Moller (2019), Journal of Applied Econometrics 34(1), 1-17.
+    .. [1] Westfall and Young (1993), Resampling-Based Multiple Testing, section 2.5.
     """
-    reaches, rows = {}, []
+    scores, of_years = {}, {}
     for fy, (seen, contrast) in event_contrasts(sample).items():
-        of_year = assignments.of_cells(seen)
-        reaches[fy] = _reach(contrast, of_year)
-        test = _test(reaches[fy], level)
+        of_years[fy] = assignments.of_cells(seen)
+        scores[fy] = _score(contrast, of_years[fy])
+    defined = {fy: each for fy, each in scores.items() if not np.isnan(each.estimate)}
+    joint = JointTest.of([each.statistic(0) for each in defined.values()])
+    rows = []
+    for fy, each in scores.items():
+        test, (band_low, band_high) = _test(each, level, joint.level_of_each(level))
         rows.append(
             {
                 "year": fy,
                 "estimate": test.estimate,
                 "low": test.low,
                 "high": test.high,
+                "band_low": band_low,
+                "band_high": band_high,
                 "p_value": test.p_value,
                 "spread": test.spread,
-                "n_cells": len(seen),
-                "n_targeted": int(of_year.actual.sum()),
+                "n_cells": len(of_years[fy].actual),
+                "n_targeted": int(of_years[fy].actual.sum()),
             }
         )
-    defined = {fy: reach for fy, reach in reaches.items() if not np.isnan(reach.estimate)}
-    half = _half_widths(defined, level)
-    years = pd.DataFrame(rows)
-    half = years["year"].map(half).astype(float)
-    years = years.assign(band_low=years["estimate"] - half, band_high=years["estimate"] + half)
-    before = {fy: reach for fy, reach in defined.items() if fy < sample.design.base_year}
-    return EventStudy(years, *_test_pretrend(before, level))
-
-
-def _half_widths(reaches: dict[int, "_Reach"], level: float) -> dict[int, float]:
-    """Return half the width of the simultaneous band in each year."""
-    if not reaches:
-        return {}
-    size = {fy: _root_mean_square(reach.chance) for fy, reach in reaches.items()}
-    largest = np.max([np.abs(reach.chance) / size[fy] for fy, reach in reaches.items()], axis=0)
-    width = np.quantile(largest, level, method="higher")
-    return {fy: width * size[fy] for fy in reaches}
-
-
-def _test_pretrend(before: dict[int, "_Reach"], level: float) -> tuple[float, float]:
-    """Test that no year before the term differs; return p and the difference one would show.
-
-    The largest of the years' statistics, each over its own size under reassignment. The actual
-    assignment is one of those compared, so the p-value is exact, as that of the main test is.
-    """
+    before = [each for fy, each in defined.items() if fy < sample.design.base_year]
     if not before:
-        return float("nan"), float("nan")
-    size = {fy: _root_mean_square(np.append(r.shift, r.estimate)) for fy, r in before.items()}
-    observed = max(abs(reach.estimate) / size[fy] for fy, reach in before.items())
-    largest = np.max([np.abs(reach.shift) / size[fy] for fy, reach in before.items()], axis=0)
-    reached = (largest >= observed * (1 - 1e-9)).sum()  # the same assignment, but for rounding
-    p_value = float((1 + reached) / (len(largest) + 1))
-    critical = np.mean(list(_half_widths(before, level).values()))
-    error = np.mean([_root_mean_square(reach.chance) for reach in before.values()])
-    return p_value, float(critical + scipy.stats.norm.ppf(POWER) * error)
+        return EventStudy(pd.DataFrame(rows), float("nan"), float("nan"))
+    pretrend = JointTest.of([each.statistic(0) for each in before])
+    spread = float(np.mean([_root_mean_square(each.chance) for each in before]))
+    detectable = smallest_detectable(spread, pretrend.level_of_each(level))
+    return EventStudy(pd.DataFrame(rows), pretrend.p_value, detectable)
+
+
+@dataclass(frozen=True)
+class JointTest:
+    """Several permutation tests with the same draws, taken together.
+
+    Attributes
+    ----------
+    each : ndarray, n_assignments x n_tests
+        p-value that every assignment, the actual one first, would have in each test.
+    """
+
+    each: np.ndarray
+
+    @classmethod
+    def of(cls, statistics: list[np.ndarray]) -> "JointTest":
+        """Rank the statistics (n_assignments each) of several tests of no effect."""
+        return cls(np.array([_ranked(values) for values in statistics]).T)
+
+    @property
+    def p_value(self) -> float:
+        """p-value of no effect anywhere: the share of assignments with as small a smallest p."""
+        smallest = self.each.min(axis=1)
+        return float((smallest <= smallest[0]).mean())
+
+    def level_of_each(self, level: float) -> float:
+        """Return the level of each test at which all hold together at `level`."""
+        smallest = np.sort(self.each.min(axis=1)) if self.each.size else np.array([1.0])
+        allowed = floor((1 - level) * len(smallest) + 1e-9)
+        # The largest p-value that no more than `allowed` assignments stay at or below.
+        below = np.unique(smallest[:allowed])
+        below = below[np.searchsorted(smallest, below, side="right") <= allowed]
+        return 1 - float(below.max(initial=0))
+
+
+def _ranked(statistics: np.ndarray) -> np.ndarray:
+    """Return the share of `statistics` that are as large as each one, but for rounding."""
+    ordered = np.sort(statistics)
+    below = np.searchsorted(ordered, statistics * (1 - 1e-9), side="left")
+    return 1 - below / len(statistics)
 
 
 def _root_mean_square(values: np.ndarray) -> float:
-    return float(np.sqrt(np.mean(values**2)))
+    return float(np.sqrt(np.nanmean(values**2)))
