@@ -164,6 +164,7 @@ test-all: .venv  ## run every test: those that render reports and open them in a
 
 bench: .venv  ## time the runner against plain papermill and nbconvert, as ratios
 	@"$$CHOSEN_PYTHON" benchmarks/bench.py $(BENCH_ARGS)
+	@"$$CHOSEN_PYTHON" benchmarks/bench_collapse.py
 
 check: .venv  ## lint, then run the fast tests
 	@"$$CHOSEN_PYTHON" -m ruff check .
