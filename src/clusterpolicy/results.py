@@ -21,8 +21,19 @@ HIGHEST_GRADE = {
     "count": 1,
     "equivalence": 3,
     "synthetic difference-in-differences": 3,
+    "gap to elsewhere": 1,
     "staggered": 3,
     "exposure": 3,
+    "exposure by year": 3,
+    "specification": 3,
+    "specification curve": 3,
+    "share of variance": 1,
+    "placebo date": 3,
+    "placebo industry": 3,
+    "leave one out": 3,
+    "spillover": 3,
+    "other programmes": 3,
+    "selection": 3,
 }
 HIGHEST_GRADE_WITHOUT_COMPARISON = 2
 # Paths that already differed before the term make the comparison no better than an adjusted one.
