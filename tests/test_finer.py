@@ -1,5 +1,6 @@
 """Rung 2 is loaded whole or not at all, and a report knows when it comes, changes and goes."""
 
+import ast
 import dataclasses
 import shutil
 
@@ -16,11 +17,11 @@ print("stands on rung 1" if study is None else f"stands on {len(study.units)} mu
 """
 
 
-def tables(municipalities, made_with=()):
+def tables(municipalities, raw_folder=None):
     names = [field.name for field in dataclasses.fields(finer.FinerStudy)]
     made = {name: pd.DataFrame({"row": [1]}) for name in names}
     made["units"] = pd.DataFrame({"muni_code_2015": municipalities})
-    made["made_with"] = pd.DataFrame(made_with, columns=["table", "sha256"])
+    made["made_with"] = finer.record_files(raw_folder)
     return finer.FinerStudy(**made)
 
 
@@ -76,24 +77,39 @@ def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path):
         finer.load(tmp_path / "rung2")
 
 
-def test_tables_made_with_other_raw_tables_are_refused(tmp_path):
+def test_tables_made_with_other_raw_tables_or_modules_are_refused(tmp_path, monkeypatch):
     raw = tmp_path / "raw"
-    raw.mkdir()
-    (raw / "industry_groups.csv").write_text("group\nfood\n")
-    made_with = finer.record_raw(["industry_groups"], raw)
-    finer.save(tables(["01100"], made_with.to_numpy()), tmp_path / "rung2")
+    shutil.copytree(sources.RAW, raw)
+    finer.save(tables(["01100"], raw), tmp_path / "rung2")
     assert len(finer.load(tmp_path / "rung2", raw).units) == 1
-    (raw / "industry_groups.csv").write_text("group\nbeverages\n")
+    with (raw / "industry_groups.csv").open("a") as groups:
+        groups.write("g99,Toys,12,32,OWN,\n")
     with pytest.raises(sources.InputMissing, match=r"another data/raw/industry_groups\.csv"):
         finer.load(tmp_path / "rung2", raw)
     (raw / "industry_groups.csv").unlink()
     with pytest.raises(sources.InputMissing, match=r"industry_groups\.csv: no such file"):
         finer.load(tmp_path / "rung2", raw)
+    monkeypatch.setattr(finer, "MODULES", (*finer.MODULES, "breaks"))
+    with pytest.raises(sources.InputMissing, match=r"another src/clusterpolicy/breaks\.py"):
+        finer.load(tmp_path / "rung2")
+
+
+def test_every_module_that_makes_a_table_is_looked_at(root):
+    tree = ast.parse((root / "src/clusterpolicy/rung2.py").read_text(encoding="utf-8"))
+    imported = {
+        name.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module == "clusterpolicy"
+        for name in node.names
+    }
+    # These only read and check, or hand over the raw tables that are looked at themselves.
+    assert imported - set(finer.MODULES) == {"cleaning", "downloads", "rules", "sources"}
 
 
 def test_a_report_is_made_again_when_rung_2_comes_changes_and_goes(tmp_path):
     study = SmallStudy(tmp_path / "study")
     study.clean_with(LOAD)
+    shutil.copytree(sources.RAW, study.root / "data/raw", dirs_exist_ok=True)
     folder = study.root / "data/clean/rung2"
 
     def page():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -12,8 +11,8 @@ import pandas as pd
 
 from clusterpolicy import panel, rules, sources
 
-# Raw tables that rung 2 is made with: if one of them changes, its figures may be wrong.
-MADE_WITH = (
+# What rung 2 is made with: if one of these changes, its figures may be wrong.
+RAW_TABLES = (
     "prefectures",
     "account_industries",
     "industry_codes",
@@ -21,6 +20,7 @@ MADE_WITH = (
     "external_files",
     *(f"cell_product_{base}" for base in rules.BASES),
 )
+MODULES = ("marks", "municipalities", "census", "workbooks", "bounds", "audit", "rung2")
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,8 @@ class FinerStudy:
         Municipalities held against prefectures (``audit.compare_prefectures``).
     account_check : one row per base
         ``file``, ``cells`` compared with the published workbook and ``equal`` ones.
-    made_with : one row per raw table that the others were made with
-        ``table`` and ``sha256`` of its file.
+    made_with : one row per raw table and module that the others were made with
+        ``file``, relative to the repository, and its ``sha256``.
     """
 
     municipal_totals: pd.DataFrame
@@ -121,7 +121,8 @@ def load(folder: Path | None = None, raw_folder: Path | None = None) -> FinerStu
     Raises
     ------
     sources.InputMissing
-        If tables are missing or damaged, or were made with other raw tables than there are now.
+        If tables are missing or damaged, or were made with other raw tables or modules than there
+        are now.
     """
     folder = sources.CLEAN / "rung2" if folder is None else folder
     shown = sources.short_path(folder)
@@ -138,12 +139,14 @@ def load(folder: Path | None = None, raw_folder: Path | None = None) -> FinerStu
             "to build on data/raw alone (rung 1)"
         )
     study = _Saved(folder)
-    for row in study.made_with.itertuples():
-        if hash_raw(row.table, raw_folder) != row.sha256:
-            raise sources.InputMissing(
-                f"{shown}: made with another data/raw/{row.table}.csv than there is now: run "
-                "`make data`, or delete the folder to build on data/raw alone (rung 1)"
-            )
+    now = record_files(raw_folder).set_index("file")["sha256"]
+    made_with = study.made_with.set_index("file")["sha256"]
+    changed = [file for file in now.index if made_with.get(file) != now[file]]
+    if changed:
+        raise sources.InputMissing(
+            f"{shown}: made with another {changed[0]} than there is now: run `make data`, or "
+            "delete the folder to build on data/raw alone (rung 1)"
+        )
     return study
 
 
@@ -173,23 +176,22 @@ def save(study: FinerStudy, folder: Path | None = None) -> pd.DataFrame:
     return written
 
 
-def record_raw(names: Iterable[str] = MADE_WITH, raw_folder: Path | None = None) -> pd.DataFrame:
-    """Return the table ``made_with``: which raw tables, and the hash of each as it is now."""
-    rows = [(name, hash_raw(name, raw_folder)) for name in names]
-    return pd.DataFrame(rows, columns=["table", "sha256"])
-
-
-def hash_raw(name: str, raw_folder: Path | None = None) -> str:
-    """Return the SHA-256 of a raw table's file.
+def record_files(raw_folder: Path | None = None) -> pd.DataFrame:
+    """Return the table ``made_with`` as the raw tables and modules are now.
 
     Raises
     ------
     sources.InputMissing
-        If the file is missing or cannot be read.
+        If a raw table is missing or cannot be read.
     """
-    path = (sources.RAW if raw_folder is None else raw_folder) / f"{name}.csv"
-    try:
-        return sources.file_hash(path)
-    except OSError as error:
-        shown = sources.short_path(path)
-        raise sources.InputMissing(f"{shown}: {error.strerror.lower()}: restore it") from error
+    raw_folder = sources.RAW if raw_folder is None else raw_folder
+    paths = {f"data/raw/{name}.csv": raw_folder / f"{name}.csv" for name in RAW_TABLES}
+    package = Path(__file__).parent
+    paths |= {f"src/clusterpolicy/{name}.py": package / f"{name}.py" for name in MODULES}
+    rows = []
+    for file, path in paths.items():
+        try:
+            rows.append((file, sources.file_hash(path)))
+        except OSError as error:
+            raise sources.InputMissing(f"{file}: {error.strerror.lower()}: restore it") from error
+    return pd.DataFrame(rows, columns=["file", "sha256"])

@@ -19,7 +19,7 @@ from clusterpolicy import (
     sources,
     workbooks,
 )
-from clusterpolicy.finer import FinerStudy, record_raw
+from clusterpolicy.finer import FinerStudy, record_files
 
 BOUNDED = ("employees", "shipments_million_yen")
 # Share of municipalities and years that may differ from the Cabinet Office's panel by over 1 %.
@@ -49,7 +49,7 @@ def clean(
     sources.DataFault
         If a file breaks a rule or contradicts another.
     """
-    made_with = record_raw()
+    made_with = record_files()
     log = marks.Log()
     prefectures = raw["prefectures"]
     account_check = check_accounts(raw, registry, folder)
