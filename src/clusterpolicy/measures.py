@@ -1,4 +1,4 @@
-"""What can be measured of every cell and year, with intervals for small cells and hidden figures."""
+"""Every cell and year measured, with intervals that carry small cells and hidden figures."""
 
 import numpy as np
 import pandas as pd
@@ -34,8 +34,8 @@ def bound_hidden(
     -------
     DataFrame
         One row per cell and fiscal year: ``pref_code``, ``industry``, ``fy``, ``status``,
-        ``product_million_yen`` (NaN where hidden), ``product_low`` and ``product_high`` (million
-        yen), and ``manufacturing_million_yen`` of the prefecture.
+        ``product_million_yen`` (NaN where hidden, 0 where nil), ``product_low`` and
+        ``product_high`` (million yen), and ``manufacturing_million_yen`` of the prefecture.
 
     Raises
     ------
@@ -43,7 +43,6 @@ def bound_hidden(
         If a printed total leaves less for its hidden industries than they hold at least.
     """
     cells = cell_panel.loc[cell_panel["base"] == base].reset_index(drop=True)
-    product = cells["product_million_yen"]
     if cells.empty:
         raise ValueError(
             f"bound_hidden: found no cell of base {base!r}: choose one of "
@@ -56,6 +55,8 @@ def bound_hidden(
         how="left",
         validate="many_to_one",
     )
+    product = cells["product_million_yen"].mask(cells["status"] == "nil", 0.0)
+    cells["product_million_yen"] = product
     of_prefecture = [cells["pref_code"], cells["fy"]]
     is_hidden = cells["status"] == "hidden"
     floor = product.groupby(cells["industry"]).transform("min").clip(upper=0).where(is_hidden)
@@ -192,8 +193,7 @@ def shrink_quotients(cells: pd.DataFrame) -> pd.DataFrame:
 
     References
     ----------
-    .. [1] Morris (1983), Parametric Empirical Bayes Inference, Journal of the American
-       Statistical Association 78.
+    .. [1] Morris (1983), Journal of the American Statistical Association 78.
     """
     quotient = cells["location_quotient"]
     log = np.log(quotient.where(quotient > 0))
@@ -354,9 +354,10 @@ def measure_growth(cells: pd.DataFrame, years: tuple[int, int]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row per cell seen above zero in every year: ``growth``, ``excess``, ``excess_shrunk`` (percent a year) and ``lq_change`` (percent), each
-        with ``_low`` and ``_high``; ``growth_total`` (percent), ``product_first`` and
-        ``product_last`` (million yen), ``lq_first``, ``lq_last``.
+        One row per cell seen above zero in every year: ``growth``, ``excess``, ``excess_shrunk``
+        (percent a year) and ``lq_change`` (percent), each with ``_low`` and ``_high``;
+        ``growth_total`` (percent), ``product_first``, ``product_last`` (million yen), ``lq_first``,
+        ``lq_last``.
 
     Raises
     ------
