@@ -10,7 +10,7 @@ import pytest
 import scipy.linalg
 from small_panels import dummies, random_sample, residual, small_sample
 
-from clusterpolicy import effects, inference
+from clusterpolicy import effects, inference, inversion
 
 # ---- Reassigning targets ----------------------------------------------------------------------
 
@@ -224,17 +224,17 @@ def test_when_every_assignment_is_as_likely_as_any_other_the_test_is_exact():
 def test_an_effect_beyond_zero_that_is_not_rejected_keeps_zero_in():
     """Stretches with a gap: zero lies in it, and p is that of the stretch further out."""
     reached = np.array([[-1.0, -9.0, -9.0, 0.5], [3.0, -2.0, -4.0, 2.0]])
-    assert inference._held(reached, np.array([-5.0, -3.0, -1.5, 0.0, 1.0])).tolist() == [
+    assert inversion._held(reached, np.array([-5.0, -3.0, -1.5, 0.0, 1.0])).tolist() == [
         2,
         1,
         0,
         1,
         2,
     ]
-    assert inference._most_beyond_zero(1.0, reached) == 2
-    assert inference._interval(reached, 4, 0.6) == (-9.0, 2.0)
-    assert inference._most_beyond_zero(-1.0, reached) == 2
-    assert inference._interval(reached, 4, 0.8) == (-9.0, 3.0)
+    assert inversion.most_beyond_zero(1.0, reached) == 2
+    assert inversion.interval(reached, 4, 0.6) == (-9.0, 2.0)
+    assert inversion.most_beyond_zero(-1.0, reached) == 2
+    assert inversion.interval(reached, 4, 0.8) == (-9.0, 3.0)
 
 
 # ---- Edges ------------------------------------------------------------------------------------

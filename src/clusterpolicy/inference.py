@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 import scipy.stats
 
-from clusterpolicy.effects import ABSORBED_SHARE, Contrast, Sample, event_contrasts
+from clusterpolicy.effects import Contrast, Sample, event_contrasts
+from clusterpolicy.inversion import Scores, interval, most_beyond_zero, reached_effects
 
 DRAWS = 9_999
 LEVEL = 0.95
@@ -215,36 +216,7 @@ def permutation_test(
     return _test(_score(contrast, assignments), level)[0]
 
 
-@dataclass(frozen=True)
-class _Scores:
-    """What the statistic of every assignment is made of; the first row is the actual one.
-
-    At a supposed effect of ``estimate + x`` the square of the statistic is
-    ``(score - slope x)^2 / (constant - 2 linear x + square x^2)``.
-    """
-
-    estimate: float
-    score: np.ndarray
-    slope: np.ndarray
-    constant: np.ndarray
-    linear: np.ndarray
-    square: np.ndarray
-    norm: np.ndarray  # t'Qt, NaN if the fixed effects absorb the assignment
-
-    @property
-    def chance(self) -> np.ndarray:
-        """Coefficient on each draw, the estimated effect taken out; NaN if it is absorbed."""
-        return self.score[1:] / self.norm[1:]
-
-    def statistic(self, effect: float) -> np.ndarray:
-        """Return the statistic of every assignment at one supposed effect, in logs."""
-        x = effect - self.estimate
-        variance = self.constant - 2 * self.linear * x + self.square * x**2
-        size = np.abs(self.score - self.slope * x)
-        return np.divide(size, np.sqrt(variance), out=np.zeros_like(size), where=variance > 0)
-
-
-def _score(contrast: Contrast, assignments: Assignments) -> _Scores:
+def _score(contrast: Contrast, assignments: Assignments) -> Scores:
     actual, labels = assignments.actual, assignments.labels
     if assignments.unit is not None:
         # Targets are the same within a unit, so nothing is lost by adding its cells up.
@@ -255,7 +227,7 @@ def _score(contrast: Contrast, assignments: Assignments) -> _Scores:
     norm, estimate = contrast.squared_norm(targets), contrast.estimate(actual)
     if np.isnan(estimate):
         undefined = np.full(len(targets), np.nan)
-        return _Scores(estimate, *[undefined] * 6)
+        return Scores(estimate, *[undefined] * 6)
     columns, outcome = contrast.as_regression()
     treated = columns @ actual
     ours = (columns * (outcome - estimate * treated)[:, None]).T
@@ -276,11 +248,11 @@ def _score(contrast: Contrast, assignments: Assignments) -> _Scores:
     parts[:, norm == 0] = 0
     norm = np.where(norm > 0, norm, np.nan)
     parts[2:] += np.nanmean(parts[2:] / norm, axis=1, keepdims=True) * np.nan_to_num(norm)
-    return _Scores(estimate, *parts, norm)
+    return Scores(estimate, *parts, norm)
 
 
 def _test(
-    scores: _Scores, level: float, band_level: float = LEVEL
+    scores: Scores, level: float, band_level: float = LEVEL
 ) -> tuple[PermutationTest, tuple[float, float]]:
     """Return the test and, by the same test at `band_level`, the ends of a simultaneous band."""
     n_draws = len(scores.score) - 1
@@ -288,132 +260,18 @@ def _test(
         nothing = float("nan")
         undefined = PermutationTest(nothing, nothing, nothing, nothing, nothing, n_draws)
         return undefined, (nothing, nothing)
-    reached = _reached_effects(scores)
-    low, high = _interval(reached, n_draws, level)
+    reached = reached_effects(scores)
+    low, high = interval(reached, n_draws, level)
     chance = scores.chance[~np.isnan(scores.chance)]
     test = PermutationTest(
         estimate=scores.estimate,
         low=low,
         high=high,
-        p_value=(1 + _most_beyond_zero(scores.estimate, reached)) / (n_draws + 1),
+        p_value=(1 + most_beyond_zero(scores.estimate, reached)) / (n_draws + 1),
         spread=float(np.std(chance)) if chance.size else float("nan"),
         draws=n_draws,
     )
-    return test, _interval(reached, n_draws, band_level)
-
-
-def _reached_effects(scores: _Scores) -> np.ndarray:
-    """Return the stretches of supposed effects at which a draw reaches the actual statistic.
-
-    Returns
-    -------
-    ndarray, 2 x n_stretches
-        First and last effect of each stretch, in logs; a draw has one to three of them.
-    """
-    norm, own = scores.norm[0], (scores.constant[0], scores.linear[0], scores.square[0])
-    score, slope = scores.score[1:], scores.slope[1:]
-    scale = np.sqrt(own[0]) / norm
-    overlap = slope / np.sqrt(scores.norm[1:] * norm)
-    # The actual assignment comes up among the draws too: it always reaches its own statistic.
-    # So does its mirror image. One cell more or less moves the overlap by far more than this.
-    alike = np.abs(overlap) > 1 - 1e-9
-    # Without a residual, or for an absorbed draw, only the estimate itself is reached.
-    undecided = ~alike & ~np.isnan(overlap) & (scale > ABSORBED_SHARE * np.abs(scores.estimate))
-    stretches = [
-        np.tile([[-np.inf], [np.inf]], alike.sum()),
-        np.full((2, (~alike & ~undecided).sum()), scores.estimate),
-    ]
-    if undecided.any():
-        others = [part[1:][undecided] for part in (scores.constant, scores.linear, scores.square)]
-        ours = _product(
-            score[undecided] ** 2, (score * slope)[undecided], slope[undecided] ** 2, own
-        )
-        ours[2:] -= norm**2 * np.array([others[0], -2 * others[1], others[2]])
-        stretches.append(scores.estimate + scale * _where_positive(ours, scale))
-    return np.hstack(stretches)
-
-
-def _product(constant, linear, square, own) -> np.ndarray:
-    """Multiply ``constant - 2 linear x + square x^2`` with the same of `own`: five coefficients."""
-    a, b, c = own
-    return np.array(
-        [
-            constant * a,
-            -2 * (linear * a + constant * b),
-            square * a + 4 * linear * b + constant * c,
-            -2 * (square * b + linear * c),
-            square * c,
-        ]
-    )
-
-
-def _where_positive(coefficients: np.ndarray, scale: float) -> np.ndarray:
-    """Return the stretches, in units of `scale`, on which polynomials of degree 4 are positive.
-
-    Parameters
-    ----------
-    coefficients : ndarray, 5 x n
-        Of rising powers; positive at 0.
-    scale : float
-
-    Returns
-    -------
-    ndarray, 2 x n_stretches
-    """
-    whole = coefficients * scale ** np.arange(5)[:, None]
-    whole = whole / np.abs(whole).max(axis=0)
-    # Roots are the inverse eigenvalues of the companion matrix of the reversed polynomial, whose
-    # leading coefficient is the one that is known to be positive.
-    companion = np.zeros((whole.shape[1], 4, 4))
-    companion[:, 0] = -(whole[1:] / np.maximum(whole[0], 1e-30)).T
-    companion[:, [1, 2, 3], [0, 1, 2]] = 1
-    inverse = np.linalg.eigvals(companion)
-    is_real = np.abs(inverse.imag) <= 1e-8 * np.abs(inverse)
-    # As angles, so that infinity is a point like any other.
-    angle = np.where(is_real, np.arctan2(1, inverse.real), np.pi)
-    angle = np.where(angle > np.pi / 2, angle - np.pi, angle)
-    angle = np.where(is_real, angle, np.pi / 2)
-    ends = np.full((len(angle), 1), np.pi / 2)
-    angle = np.hstack([-ends, np.sort(angle, axis=1), ends])
-    middle = (angle[:, 1:] + angle[:, :-1]) / 2
-    value = sum(
-        whole[power][:, None] * np.sin(middle) ** power * np.cos(middle) ** (4 - power)
-        for power in range(5)
-    )
-    positive = np.pad((value >= 0) & (np.diff(angle) > 0), ((0, 0), (1, 1)))
-    # Neighbouring stretches are one: a stretch begins where the one before it is not positive.
-    effect = np.where(np.abs(angle) < np.pi / 2, np.tan(angle), np.copysign(np.inf, angle))
-    begins = positive[:, 1:] & ~positive[:, :-1]
-    stops = positive[:, :-1] & ~positive[:, 1:]
-    return np.array([effect[begins], effect[stops]])
-
-
-def _interval(reached: np.ndarray, n_draws: int, level: float) -> tuple[float, float]:
-    """Return the outermost effects that are not rejected at `level`."""
-    needed = floor((1 - level) * (n_draws + 1) + 1e-9)
-    if needed < 1:
-        return -float("inf"), float("inf")
-    return -_last_held(-reached[::-1], needed), _last_held(reached, needed)
-
-
-def _last_held(reached: np.ndarray, needed: int) -> float:
-    """Return the largest effect that `needed` stretches or more hold."""
-    stops = np.unique(reached[1])
-    return float(stops[_held(reached, stops) >= needed].max())
-
-
-def _most_beyond_zero(estimate: float, reached: np.ndarray) -> int:
-    """Return how many draws reach, at most, an effect as far from the estimate as no effect."""
-    outward = reached if estimate < 0 else -reached[::-1]
-    beyond = np.append(outward[1][outward[1] >= 0], 0.0)
-    return int(_held(outward, beyond).max())
-
-
-def _held(reached: np.ndarray, effects: np.ndarray) -> np.ndarray:
-    """Count the stretches that hold each of `effects`."""
-    first, last = np.sort(reached, axis=1)
-    begun = np.searchsorted(first, effects, side="right")
-    return begun - np.searchsorted(last, effects, side="left")
+    return test, interval(reached, n_draws, band_level)
 
 
 def smallest_detectable(spread: float, level: float = LEVEL, power: float = POWER) -> float:
@@ -443,11 +301,14 @@ class EventStudy:
         p-value of "no effect in any baseline year", from the largest of them; NaN without years.
     pretrend_detectable : float
         Size of a difference in one baseline year that this test would find with 80 % power.
+    covariance : DataFrame, n_years x n_years
+        Of the estimates under reassignment, the estimated effects taken out; by year.
     """
 
     years: pd.DataFrame
     pretrend_p: float
     pretrend_detectable: float
+    covariance: pd.DataFrame
 
 
 def event_study(sample: Sample, assignments: Assignments, level: float = LEVEL) -> EventStudy:
@@ -497,13 +358,15 @@ def event_study(sample: Sample, assignments: Assignments, level: float = LEVEL) 
                 "n_targeted": int(of_years[fy].actual.sum()),
             }
         )
+    covariance = pd.DataFrame({fy: each.chance for fy, each in defined.items()}).cov()
     before = [each for fy, each in defined.items() if fy < sample.design.base_year]
-    if not before:
-        return EventStudy(pd.DataFrame(rows), float("nan"), float("nan"))
-    pretrend = JointTest.of([each.statistic(0) for each in before])
-    spread = float(np.mean([_root_mean_square(each.chance) for each in before]))
-    detectable = smallest_detectable(spread, pretrend.level_of_each(level))
-    return EventStudy(pd.DataFrame(rows), pretrend.p_value, detectable)
+    pretrend_p = detectable = float("nan")
+    if before:
+        pretrend = JointTest.of([each.statistic(0) for each in before])
+        pretrend_p = pretrend.p_value
+        spread = float(np.mean([_root_mean_square(each.chance) for each in before]))
+        detectable = smallest_detectable(spread, pretrend.level_of_each(level))
+    return EventStudy(pd.DataFrame(rows), pretrend_p, detectable, covariance)
 
 
 @dataclass(frozen=True)
