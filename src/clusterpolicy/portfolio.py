@@ -4,7 +4,7 @@ from itertools import combinations
 
 import pandas as pd
 
-from clusterpolicy import policy
+from clusterpolicy import policy, register
 
 # How a project came out of those before it, by its own words: how many it took over, and whether
 # it had them to itself.
@@ -71,6 +71,13 @@ def _kind(project: str, table: pd.DataFrame, taken: pd.Series) -> str:
         return "split off"
     is_same = table.at[before[0], "name_ja"] == table.at[project, "name_ja"]
     return "continued" if is_same else "renamed"
+
+
+def with_page(projects: pd.DataFrame) -> pd.DataFrame:
+    """Return the projects that have a page of their own, those of the first term last."""
+    followed = {each for names in projects["predecessors"] for each in _split(names)}
+    rows = [register.has_page(row, followed) for row in projects.to_dict("records")]
+    return projects[rows].sort_values("term", ascending=False, kind="stable", ignore_index=True)
 
 
 def overlap(

@@ -70,6 +70,8 @@ class Column:
         Decimals of a number, the same in the whole column so that the points align.
     missing : str
         Symbol of a missing value; explained in the table's key.
+    href : str
+        Column of the data that holds the page beside this one to which each cell leads.
     """
 
     name: str
@@ -78,6 +80,7 @@ class Column:
     kind: str = "text"
     decimals: int = 0
     missing: str = MISSING
+    href: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,7 +169,10 @@ def to_html(table: Table, caption: str, name: str) -> str:
     shown = table.data
     if len(shown) > ROWS_SHOWN_IN_FULL:
         shown = shown.head(ROWS_OF_A_SUMMARY)
-    cells = [[_cell(row[c.name], c) for c in table.columns] for row in shown.to_dict("records")]
+    cells = [
+        [_cell(row[c.name], c, row.get(c.href, "")) for c in table.columns]
+        for row in shown.to_dict("records")
+    ]
     widths = _widths(table.columns, cells)
     chars = sum(widths) + 2 * len(widths)
     size = " dense" if chars > _CHARS_OF_A_COLUMN else ""
@@ -267,7 +273,7 @@ def _check_values(values: pd.Series, column: Column, symbols: dict[str, str]) ->
             )
 
 
-def _cell(value: Any, column: Column) -> _Cell:
+def _cell(value: Any, column: Column, address: str = "") -> _Cell:
     if is_missing(value):
         return _Cell(column.missing, escape(column.missing))
     if column.kind == "verdict":
@@ -280,6 +286,8 @@ def _cell(value: Any, column: Column) -> _Cell:
     if column.kind == "link" and re.fullmatch(r"https?://[^\s\"'<>]+", str(value)):
         return _Cell(str(value), f'<a href="{escape(value)}">{escape(value)}</a>')
     text = _plain(value, column)
+    if address:
+        return _Cell(text, f'<a href="{escape(address)}">{escape(text)}</a>')
     return _Cell(text, escape(text))
 
 

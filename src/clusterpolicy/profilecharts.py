@@ -1,19 +1,28 @@
-"""The figures of a project's page: its paths by industry, and the lineage of all projects."""
+"""The figures of a project's page: where it was, its paths, its standing, its counterpart."""
 
 import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Polygon, Rectangle
 
-from clusterpolicy import synthetic, theme, yearaxis
+from clusterpolicy import portfolio, quadrant, register, synthetic, theme, yearaxis
 from clusterpolicy.alttext import listed
+from clusterpolicy.figures import SHADES
 from clusterpolicy.profiles import ALL, Profile
 from clusterpolicy.theme import Chart, number
 from clusterpolicy.wording import format_years
 
 COLUMNS = 3
+MOST_NAMED = 6  # cells of a project whose names are tried on its quadrant
+FINEST_DEGREES = 0.015  # two points of a boundary closer than this are one
+BOUNDARIES = "MLIT (National Land Numerical Information N03), simplified by SmartNews MRI"
 PANEL = 1.35  # inches: height of one panel
 CENSUS = "Census of Manufactures (METI) and the sources named row by row in data/raw"
 ACCOUNTS = "Prefectural Accounts (Cabinet Office), data/raw"
@@ -36,7 +45,7 @@ def plot_paths(profile: Profile, *, source: str = ACCOUNTS) -> Chart:
     -------
     Chart
     """
-    data = profile.paths
+    data = profile.paths.round({"own": 1, "elsewhere": 1})
     order = [ALL, *dict.fromkeys(profile.cells["industry"])]
     order = [each for each in order if each in set(data["industry"])]
     first, last = int(data["fy"].min()), int(data["fy"].max())
@@ -54,7 +63,7 @@ def plot_paths(profile: Profile, *, source: str = ACCOUNTS) -> Chart:
     return Chart(
         figure,
         alt=_describe_paths(profile),
-        data=data,
+        data=data.drop(columns="own_million_yen"),
         unit=f"nominal product, FY{profile.join_year} = 100",
         years=format_years(first, last),
         source=source,
@@ -261,6 +270,336 @@ def plot_synthetic(profile: Profile, *, source: str = CENSUS) -> Chart:
         data=data,
         unit="log difference x 100",
         years=format_years(first, last, ""),
+        source=source,
+    )
+
+
+@theme.styled()
+def plot_place(
+    profile: Profile, outlines: Mapping[str, Sequence[np.ndarray]], *, source: str = ACCOUNTS
+) -> Chart:
+    """Draw where the project was: a small Japan, and its prefectures at large.
+
+    Parameters
+    ----------
+    profile : Profile
+    outlines : mapping of str to sequence of ndarray
+        Outer rings of prefectures by code (``workbooks.read_boundaries``); without them the
+        prefectures are drawn as tiles.
+    source : str
+        Names of the sources, ready to print.
+
+    Returns
+    -------
+    Chart
+        In each prefecture the share of the targeted industries in its manufacturing.
+    """
+    table = profile.study.prefectures.merge(profile.weight, on="pref_code", how="left")
+    own = table[table["pref_code"].isin(profile.prefectures)]
+    height, side = 3.3, 2.35
+    figure = Figure(figsize=(theme.WIDTH, height + 0.75))
+    total = height + 0.75
+    small = figure.add_axes((0.12 / theme.WIDTH, 0.5 / total, side / theme.WIDTH, side / total))
+    large = figure.add_axes(
+        (
+            (side + 0.35) / theme.WIDTH,
+            0.12 / total,
+            (theme.WIDTH - side - 0.47) / theme.WIDTH,
+            height / total,
+        )
+    )
+    for axes in (small, large):
+        axes.set_axis_off()
+    _draw_japan(small, table)
+    if outlines:
+        _draw_outlines(large, own, outlines)
+        source = f"{source}; boundaries: {BOUNDARIES}"
+    else:
+        _draw_tiles(large, own)
+    title = (
+        f"Its industries in the manufacturing of its prefectures, FY{profile.join_year}, percent"
+    )
+    theme.set_title(large, title, note="" if not _is_doubtful(own) else "hatched: low certainty")
+    data = own[["pref_code", "name_en", "name_ja", "value", "certainty"]].reset_index(drop=True)
+    theme.require_glyphs(figure)
+    return Chart(
+        figure,
+        alt=_describe_place(profile, data),
+        data=data,
+        unit="percent of manufacturing product",
+        years=format_years(profile.join_year),
+        source=source,
+    )
+
+
+def _is_doubtful(own: pd.DataFrame) -> bool:
+    return bool((own["certainty"] == "low").any())
+
+
+def _draw_japan(axes: Axes, table: pd.DataFrame) -> None:
+    """Draw all prefectures as small squares, those of the project filled."""
+    axes.set(xlim=(0, table["tile_col"].max() + 1), ylim=(table["tile_row"].max() + 1, 0))
+    axes.set_aspect("equal")
+    for row in table.itertuples():
+        look = theme.SOLID if np.isfinite(row.value) else {"facecolor": theme.GRID}
+        axes.add_patch(Rectangle((row.tile_col + 0.06, row.tile_row + 0.06), 0.88, 0.88, **look))
+
+
+def _draw_tiles(axes: Axes, own: pd.DataFrame) -> None:
+    """Draw its prefectures as tiles, in their places, each with both names and its share."""
+    width, height = theme.inches(axes)
+    left, top = own["tile_col"].min(), own["tile_row"].min()
+    columns = own["tile_col"].max() - left + 1
+    rows = own["tile_row"].max() - top + 1
+    side = min(1.05, width / columns, height / rows)
+    axes.set(xlim=(0, width), ylim=(height, 0))
+    x0 = (width - side * columns) / 2
+    y0 = (height - side * rows) / 2
+    for row in own.itertuples():
+        x, y = x0 + side * (row.tile_col - left), y0 + side * (row.tile_row - top)
+        ink, look = _shade(row)
+        axes.add_patch(Rectangle((x + 0.02, y + 0.02), side - 0.04, side - 0.04, **look))
+        _name_place(axes, (x + side / 2, y + side / 2), row, ink)
+
+
+def _draw_outlines(
+    axes: Axes, own: pd.DataFrame, outlines: Mapping[str, Sequence[np.ndarray]]
+) -> None:
+    """Draw its prefectures by their boundaries, with what neighbours them in grey."""
+    rings = {code: _thinned(outlines[code]) for code in outlines}
+    corners = np.vstack([ring for code in own["pref_code"] for ring in rings[code]])
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    margin = 0.08 * (high - low).max()
+    axes.set(xlim=(low[0] - margin, high[0] + margin), ylim=(low[1] - margin, high[1] + margin))
+    axes.set_aspect(1 / np.cos(np.radians((low[1] + high[1]) / 2)))
+    window = (axes.get_xlim(), axes.get_ylim())
+    for code in rings:
+        if code not in set(own["pref_code"]):
+            for ring in rings[code]:
+                if _meets(ring, window):
+                    axes.add_patch(
+                        Polygon(ring, facecolor=theme.GRID, edgecolor=theme.PAPER, linewidth=0.5)
+                    )
+    for row in own.itertuples():
+        _, look = _shade(row)
+        for ring in rings[row.pref_code]:
+            axes.add_patch(Polygon(ring, **{**look, "edgecolor": theme.PAPER}))
+    for row in own.itertuples():
+        ring = rings[row.pref_code][0]
+        _name_place(axes, tuple(ring.mean(axis=0)), row, theme.INK, is_boxed=True)
+
+
+def _thinned(rings: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Leave out islets and points that would fall on one another, always keeping the mainland."""
+    kept = []
+    for ring in rings:
+        steps = np.floor(ring / FINEST_DEGREES)
+        moved = np.flatnonzero(np.any(np.diff(steps, axis=0, prepend=np.nan), axis=1))
+        if len(moved) >= 4 or not kept:
+            kept.append(ring[moved] if len(moved) >= 4 else ring)
+    return [each for each in kept if len(each) >= 6 or each is kept[0]]
+
+
+def _meets(ring: np.ndarray, window: tuple[tuple[float, float], tuple[float, float]]) -> bool:
+    (left, right), (low, high) = window
+    inside = (ring[:, 0] > left) & (ring[:, 0] < right) & (ring[:, 1] > low) & (ring[:, 1] < high)
+    return bool(inside.any())
+
+
+def _shade(row: NamedTuple) -> tuple[str, dict[str, object]]:
+    """Return the ink and the ground of a prefecture: the darker, the larger the share."""
+    weight = 0.0 if not np.isfinite(row.value) else row.value / 100
+    color = SHADES(0.12 + 0.88 * weight)
+    look = {"facecolor": color, "edgecolor": theme.MUTED, "linewidth": 0.6}
+    if row.certainty == "low":
+        look |= {"hatch": "//", "hatchcolor": (0.35, 0.38, 0.42, 0.35), "gid": "low-certainty"}
+    return (theme.PAPER if weight > 0.6 else theme.INK), look
+
+
+def _name_place(
+    axes: Axes, at: tuple[float, float], row: NamedTuple, ink: str, is_boxed: bool = False
+) -> None:
+    name = row.name_ja if row.name_ja == "北海道" else row.name_ja[:-1]
+    value = number(row.value) if np.isfinite(row.value) else "…"
+    look = {"ha": "center", "va": "center", "linespacing": 1.25, "size": 8, "color": ink}
+    box = {"facecolor": theme.PAPER, "edgecolor": "none", "pad": 0.6, "alpha": 0.85}
+    if is_boxed:
+        look["bbox"] = box
+    axes.text(*at, f"{name}\n{value}\n{row.name_en}", **look)
+
+
+def _describe_place(profile: Profile, data: pd.DataFrame) -> str:
+    """Say which prefectures are the project's and how much its industries weigh in each."""
+    words = [f"{row.name_en} {number(row.value)}" for row in data.sort_values("value").itertuples()]
+    certainty = " The record of the project is of low certainty." if _is_doubtful(data) else ""
+    return (
+        f"Map of {len(data)} of {len(profile.study.prefectures)} prefectures, with the share of "
+        f"the targeted industries in their manufacturing, percent: {listed(words)}.{certainty}"
+    )
+
+
+@theme.styled()
+def plot_standing(profile: Profile, *, source: str = ACCOUNTS) -> Chart:
+    """Draw strength before the term against growth over it, the project's cells by name.
+
+    Parameters
+    ----------
+    profile : Profile
+    source : str
+        Names of the sources, ready to print.
+
+    Returns
+    -------
+    Chart
+        Pale squares are cells of the same industries in other prefectures.
+    """
+    # What can be read off: the page carries every cell, and further digits are noise.
+    data = profile.quadrant.round({"location_quotient": 3, "growth": 1})
+    during = profile.periods[-2]
+    axes = theme.new_axes(3.4, left=0.62, right=0.3, top=0.62, bottom=0.62)
+    low, high = data["growth"].quantile([0.02, 0.98])
+    own = data[data["is_targeted"]]
+    low, high = min(low, own["growth"].min(), 0), max(high, own["growth"].max(), 0)
+    margin = 0.06 * (high - low)
+    axes.set_ylim(low - margin, high + margin)
+    axes.set_xscale("log")
+    quotients = data["location_quotient"]
+    axes.set_xlim(quotients.min() / 1.3, quotients.max() * 1.6)
+    ticks = [tick for tick in (0.01, 0.03, 0.1, 0.3, 1, 3, 10) if _within(tick, axes.get_xlim())]
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.set_xticks([], minor=True)
+    axes.set_xlabel("location quotient (logarithmic; 1 = as strong as in the nation)")
+    axes.axvline(1, color=theme.INK, linewidth=0.9)
+    theme.zero_line(axes)
+    theme.set_numbers(axes, signed=True)
+    others = data[~data["is_targeted"] & data["growth"].between(*axes.get_ylim())]
+    axes.plot(
+        others["location_quotient"],
+        others["growth"],
+        "s",
+        color=theme.OTHER,
+        markersize=3,
+        markerfacecolor="none",
+        markeredgewidth=0.6,
+        alpha=0.55,
+    )
+    axes.plot(own["location_quotient"], own["growth"], "o", color=theme.TARGETED, markersize=6)
+    furthest = own.assign(size=own["growth"].abs()).sort_values("size", ascending=False)
+    quadrant.name_cells(axes, furthest.head(MOST_NAMED), data)
+    left_out = int((~data["is_targeted"]).sum() - len(others))
+    note = "dots: its cells; squares: the same industries in other prefectures"
+    theme.set_title(
+        axes, f"Growth of product, {format_years(during.start, during.end)}, percent", note
+    )
+    return theme.close_chart(
+        axes,
+        alt=_describe_standing(own, data, left_out),
+        data=data,
+        unit="location quotient; growth of nominal product in percent",
+        years=format_years(during.start, during.end),
+        source=source,
+    )
+
+
+def _within(value: float, limits: tuple[float, float]) -> bool:
+    return limits[0] <= value <= limits[1]
+
+
+def _describe_standing(own: pd.DataFrame, data: pd.DataFrame, left_out: int) -> str:
+    """Say in which corner its cells lie and which stand furthest out."""
+    strong, grew = own["location_quotient"] > 1, own["growth"] > 0
+    best, worst = own.loc[own["growth"].idxmax()], own.loc[own["growth"].idxmin()]
+    outside = f" {left_out} other cells lie beyond the scale." if left_out else ""
+    return (
+        f"Scatter of {len(own)} cells of the project among {len(data)} of its industries. Strong "
+        f"and growing: {int((strong & grew).sum())}; strong and shrinking: "
+        f"{int((strong & ~grew).sum())}; weak and growing: {int((~strong & grew).sum())}; weak and "
+        f"shrinking: {int((~strong & ~grew).sum())}. From {worst['label']} "
+        f"({number(worst['growth'], signed=True)} percent) to {best['label']} "
+        f"({number(best['growth'], signed=True)} percent).{outside}"
+    )
+
+
+def _short_name(project: pd.Series) -> str:
+    """Return a project's name without brackets and without the word for what it is."""
+    name = re.sub(
+        r"\s*\(.*\)|,.*| (Project|Plan)$| (Promotion )?Strategy.*", "", register.title_of(project)
+    )
+    return name.strip()
+
+
+@theme.styled()
+def plot_lineage(projects: pd.DataFrame, *, source: str = theme.POLICY_FACTS) -> Chart:
+    """Draw which projects of the first term became which of the second.
+
+    Parameters
+    ----------
+    projects : DataFrame
+        Clean table ``projects``.
+    source : str
+        Names of the sources, ready to print.
+
+    Returns
+    -------
+    Chart
+        Dashed where a link is of low confidence.
+    """
+    links = portfolio.lineage(projects)
+    names = projects.set_index("project_id").apply(_short_name, axis=1)
+    is_same = links[links["kind"] == "continued"]["successor"]
+    names[is_same] = "the same"
+    first = projects.loc[projects["term"] == 1, "project_id"].tolist()
+    second = projects.loc[projects["term"] == 2, "project_id"].tolist()
+    column, row = 2.75, 1.9 * theme.LINE
+    left = {name: row * (place + 0.5) for place, name in enumerate(first)}
+    linked = links[(links["predecessor"] != "") & (links["successor"] != "")]
+    ideal = linked["predecessor"].map(left).groupby(linked["successor"]).mean()
+    wanted = [ideal.get(name, row * len(first)) for name in second]
+    right = dict(zip(second, theme.spread(wanted, row), strict=True))
+    height = max(max(left.values()), max(right.values())) + row / 2
+    axes = theme.new_axes(height, theme.MARGIN, theme.MARGIN, top=0.72, bottom=theme.MARGIN)
+    width = theme.inches(axes)[0]
+    axes.set(xlim=(0, width), ylim=(height, min(0, min(right.values()) - row / 2)))
+    axes.set(xticks=[], yticks=[])
+    axes.spines["bottom"].set_visible(False)
+    for link in linked.itertuples():
+        is_low = link.certainty == "low"
+        axes.plot(
+            [column + 0.06, width - column - 0.06],
+            [left[link.predecessor], right[link.successor]],
+            color=theme.MUTED if is_low else theme.TARGETED,
+            linestyle=(0, (4, 3)) if is_low else "-",
+            linewidth=1.3,
+            gid="low-certainty" if is_low else "link",
+        )
+    for at, x, side in ((left, column, "right"), (right, width - column, "left")):
+        for name, y in at.items():
+            text = "\n".join(theme.wrap(names[name], column)[:2])
+            axes.text(x, y, text, ha=side, va="center", linespacing=1.05)
+    for x, side, word in ((column, "right", "Term 1"), (width - column, "left", "Term 2")):
+        axes.annotate(
+            word,
+            (x, 1),
+            xycoords=("data", "axes fraction"),
+            xytext=(0, 2),
+            textcoords="offset points",
+            ha=side,
+            va="bottom",
+            **theme.strong(word),
+        )
+    theme.set_title(axes, "Which project became which; dashed: low confidence", above=0.2)
+    kinds = links.drop_duplicates("successor")["kind"].value_counts()
+    words = [f"{count} {kind}" for kind, count in kinds.items()]
+    return theme.close_chart(
+        axes,
+        alt=(
+            f"{len(first)} projects of term 1 on the left, {len(second)} of term 2 on the right, "
+            f"{len(linked)} lines between them, {int((linked['certainty'] == 'low').sum())} of low "
+            f"confidence. Projects of term 2: {listed(words)}."
+        ),
+        data=links,
+        unit="projects",
+        years=format_years(projects["first_fy"].min(), projects["funded_last_fy"].max()),
         source=source,
     )
 

@@ -11,12 +11,24 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from clusterpolicy import clusters, policy, portfolio, results, synthetic
+from clusterpolicy import (
+    clusters,
+    measures,
+    policy,
+    portfolio,
+    results,
+    sources,
+    stars,
+    synthetic,
+    workbooks,
+)
 from clusterpolicy.panel import Study
 
 CELL = ["pref_code", "industry"]
 # Older and later base around the first year of each term.
 BASES_OF_TERM = {1: ("b1995", "b2000"), 2: ("b2000", "b2005")}
+BOUNDARIES = "prefecture-boundaries/prefectures_s0001.geojson"  # of data/external, rung 2
+GAP = "gap to elsewhere"  # design of the records that describe growth
 ALL = "all"  # the row that adds all industries of a project up
 
 
@@ -284,6 +296,27 @@ class Profile:
         return own.sort_values(order, ascending=False, kind="stable", ignore_index=True)
 
     @cached_property
+    def stars(self) -> pd.DataFrame:
+        """Measure its cells and award their stars, those with most first.
+
+        Returns
+        -------
+        DataFrame
+            Rows of ``stars.award`` for the last year before its term and growth over it, with
+            ``product_million_yen``, ``others``, ``prefecture`` and ``name`` (of the industry).
+        """
+        during = next(period for period in self.periods if period.name == "during")
+        cells = measures.measure_cells(self.study, during.base)
+        growth = measures.measure_growth(cells, (during.start, during.end))
+        product = cells.loc[cells["fy"] == during.start, [*CELL, "product_million_yen"]]
+        own = self.cells.merge(stars.award(cells, growth, during.start), on=CELL, how="left")
+        own = own.merge(product, on=CELL, how="left", validate="one_to_one")
+        own["prefecture"] = own["pref_code"].map(self.prefecture_names)
+        own["name"] = own["industry"].map(self.industry_names)
+        order = ["stars", "stars_possible", "product_million_yen"]
+        return own.sort_values(order, ascending=False, kind="stable", ignore_index=True)
+
+    @cached_property
     def quadrant(self) -> pd.DataFrame:
         """All cells of its industries: strength before its term against growth over it.
 
@@ -329,26 +362,102 @@ def profile(study: Study, project_id: str, clock: str, fields_map: str) -> Profi
 
 
 def estimate(profile: Profile) -> pd.DataFrame:
-    """Estimate what happened in the project's prefectures against a synthetic counterpart.
+    """Make the records of a project: gaps of growth, and synthetic difference-in-differences.
 
-    For its own term and, for a project of the second, for the years after the money.
+    The latter for its own term and, for a project of the second, for the years after the money.
 
     Returns
     -------
     DataFrame
-        Records of ``synthetic.estimate_project``, one :class:`results.Estimate` a row.
+        One :class:`results.Estimate` a row.
     """
     terms = (1,) if profile.term.number == 1 else (profile.term.number, 3)
     parts = [
         synthetic.estimate_project(profile.study, profile.project_id, term, profile.term.clock)
         for term in terms
     ]
-    return pd.concat(parts, ignore_index=True)
+    return pd.concat([results.to_frame(gap_records(profile)), *parts], ignore_index=True)
+
+
+def gap_name(project_id: str, clock: str, period: str) -> str:
+    """Return the name of the record of a gap in growth."""
+    return f"{project_id}-{clock}-gap-{period}"
+
+
+def gap_records(profile: Profile) -> list[results.Estimate]:
+    """Record how much faster all its cells grew than the same industries elsewhere, by period.
+
+    A description without an interval: nothing in it tells the project from the rest of what
+    happened there.
+    """
+    rows = profile.growth[profile.growth["industry"] == ALL].set_index("period")
+    study, term = profile.study, profile.term
+    stamp = synthetic.stamp_of(study.cell_panel, study.cells, study.projects, study.terms)
+    records = []
+    for period in profile.periods:
+        gap = float(rows.at[period.name, "gap"])
+        is_known = not np.isnan(gap)
+        seen = profile.paths
+        seen = seen[(seen["industry"] == ALL) & (seen["base"] == period.base)]
+        records.append(
+            results.Estimate(
+                result_id=gap_name(profile.project_id, term.clock, period.name),
+                term=term.number,
+                outcome="product",
+                outcome_label=f"growth of product, {period.label}",
+                design=GAP,
+                role="check",
+                base=period.base,
+                clock=term.clock,
+                fields_map=profile.reading,
+                sample=f"{profile.project_id} against the same industries elsewhere",
+                estimate=gap,
+                unit="percentage points a year",
+                method="none: a description",
+                n_cells=len(profile.cells),
+                n_targeted=int(seen["n_cells"].max()) if is_known else 0,
+                baseline_years=f"{period.start}",
+                term_years=f"{period.start + 1}-{period.end}",
+                grade=results.grade_design(GAP, has_comparison=False) if is_known else 0,
+                status="estimated" if is_known else "not estimable",
+                reason="" if is_known else "no cell is seen in every year",
+                input_hash=stamp,
+            )
+        )
+    return records
+
+
+def read_outlines(study: Study) -> dict[str, list[np.ndarray]]:
+    """Return the boundaries of the prefectures if `make data` has fetched them, else none.
+
+    Returns
+    -------
+    dict of str to list of ndarray
+        As ``workbooks.read_boundaries``; empty on rung 1.
+    """
+    path = sources.EXTERNAL / BOUNDARIES
+    try:
+        path.open("rb").close()  # opening, not asking, so that the page knows when it comes
+    except FileNotFoundError:
+        return {}
+    return workbooks.read_boundaries(path, study.prefectures)
 
 
 def results_name(project_id: str) -> str:
     """Return the name under which the estimates of a project are saved."""
     return f"project-{project_id}"
+
+
+def load_records(study: Study) -> pd.DataFrame:
+    """Load the records of every project that has a page.
+
+    Raises
+    ------
+    sources.InputMissing
+        If those of a project are missing.
+    """
+    ids = portfolio.with_page(study.projects)["project_id"]
+    return results.load_results([results_name(each) for each in ids])
 
 
 def save(profile: Profile, estimates: pd.DataFrame) -> None:

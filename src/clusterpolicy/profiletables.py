@@ -1,12 +1,21 @@
 """The tables of a project's page: what is recorded, its industries, its cells, its company."""
 
+from typing import NamedTuple
+
 import pandas as pd
 
-from clusterpolicy import portfolio, tables
+from clusterpolicy import portfolio, register, synthetic, tables
+from clusterpolicy.panel import Study
 from clusterpolicy.printing import Column, Table
-from clusterpolicy.profiles import ALL, Profile
+from clusterpolicy.profiles import ALL, Profile, gap_name
 from clusterpolicy.profilewords import NOT_FOUND, listed, title
-from clusterpolicy.wording import format_number, format_years, is_missing
+from clusterpolicy.wording import (
+    format_estimate,
+    format_interval,
+    format_number,
+    format_years,
+    is_missing,
+)
 
 ACCOUNTS = "Prefectural Accounts (Cabinet Office), data/raw"
 REGISTER = "the documents named under Sources; data/raw/projects.csv"
@@ -66,9 +75,11 @@ def fields_table(profile: Profile) -> Table:
     own = own.sort_values("field", key=lambda each: each.map(fields.index), kind="stable")
     own["name_en"] = own["name_en"].where(own["jsic_rev12"] != "", "none in manufacturing")
     own["reading"] = own["reading"].map({"both": "broad and narrow", "broad": "broad only"})
+    same = ["field", "reading", "basis", "confidence"]
+    own = own.groupby(same, sort=False, as_index=False)["name_en"].agg("; ".join)
     labels = {
         "field": "Field",
-        "name_en": "Industry of the classification (JSIC)",
+        "name_en": "Industries of the classification (JSIC)",
         "reading": "Reading",
         "basis": "Why",
         "confidence": "Confidence",
@@ -118,6 +129,52 @@ def _span(profile: Profile) -> str:
     return format_years(profile.periods[0].start, profile.periods[-1].end)
 
 
+def cells_table(profile: Profile) -> Table:
+    """Print its cells: size, strength and growth with their intervals, and stars."""
+    data = profile.stars.assign(
+        product=profile.stars["product_million_yen"] / 1000,
+        quotient=_with_interval(profile.stars, "specialisation", 2, sign=False),
+        excess=_with_interval(profile.stars, "growth", 1, sign=True),
+        given=[_stars(row) for row in profile.stars.itertuples()],
+    )
+    during = profile.periods[-2]
+    years = format_years(during.start + 1, during.end)
+    columns = (
+        Column("prefecture", "Prefecture"),
+        Column("name", "Industry"),
+        Column("product", f"Product, FY{during.start}", "billion yen", "number", 1),
+        Column("size", "Share of the industry", "percent", "number", 1),
+        Column("quotient", f"Location quotient, FY{during.start}", "1 = as the nation"),
+        Column("excess", f"Growth beyond the industry elsewhere, {years}", "points a year"),
+        Column("given", "Stars"),
+        Column("others", "Other projects in it", kind="number"),
+    )
+    unit = "in brackets: 95 % intervals; quotient and growth after shrinkage"
+    symbols = (("…", "hidden by the publisher, or nothing made there"),)
+    kept = [each.name for each in columns] + ["stars", "stars_possible", "stars_asked"]
+    return Table(data[kept], columns, unit, _span(profile), ACCOUNTS, symbols, stub=2)
+
+
+def _with_interval(data: pd.DataFrame, name: str, decimals: int, sign: bool) -> list[str | None]:
+    """Write a value with the ends of its interval in brackets."""
+    return [
+        None
+        if is_missing(value)
+        else f"{format_number(value, decimals, sign)} ({format_interval(low, high, decimals)})"
+        for value, low, high in zip(
+            data[name], data[f"{name}_low"], data[f"{name}_high"], strict=True
+        )
+    ]
+
+
+def _stars(row: NamedTuple) -> str | None:
+    """Write the stars a cell has for certain, and those it may have."""
+    if is_missing(row.stars) or not row.stars_asked:
+        return None
+    maybe = int(row.stars_possible - row.stars)
+    return "★" * int(row.stars) + "☆" * maybe or "none"
+
+
 def company_table(profile: Profile) -> Table:
     """Print the other projects that covered its prefectures, with what they share."""
     company = profile.company
@@ -143,7 +200,71 @@ def sources_table(profile: Profile) -> Table:
 
 def effects_table(profile: Profile, estimates: pd.DataFrame) -> Table:
     """Print every estimate of the project: outcome, term, and against whom."""
-    against = estimates["sample"].str.removeprefix(f"{profile.project_id} against ")
+    rows = estimates[estimates["design"] == synthetic.DESIGN]
+    against = rows["sample"].str.removeprefix(f"{profile.project_id} against ")
     return tables.estimates_table(
-        estimates.assign(sample=against), "data/results", by=("outcome_label", "term", "sample")
+        rows.assign(sample=against), "data/results", by=("outcome_label", "term", "sample")
     )
+
+
+def comparison_table(study: Study, records: pd.DataFrame, clock: str) -> Table:
+    """Print every project that has a page in one row, with the link to it.
+
+    Parameters
+    ----------
+    study : Study
+    records : DataFrame
+        From ``profiles.load_records``.
+    clock : str
+    """
+    known = portfolio.completeness(study.projects)
+    listed_projects = portfolio.with_page(study.projects)
+    by_name = records.set_index("result_id")
+    rows = []
+    for project in listed_projects.to_dict("records"):
+        name, number = project["project_id"], project["term"]
+        gaps = {
+            period: by_name.at[gap_name(name, clock, period), "estimate"]
+            for period in ("before", "during", "after")
+        }
+        effect = by_name.loc[f"t{number}-{clock}-sdid-{name}-shipments"]
+        rows.append(
+            {
+                "title": register.title_of(project),
+                "href": f"{register.page_name(name)}.html",
+                "bureau": project["bureau"],
+                "fields": project["fields"].replace(";", ", "),
+                "cells": by_name.at[gap_name(name, clock, "during"), "n_cells"],
+                **gaps,
+                "effect": format_estimate(effect).replace(" percent", ""),
+                "recorded": round(known[name] * len(portfolio.ASKED)),
+                "confidence": project["confidence"],
+            }
+        )
+    columns = (
+        Column("title", "Project", href="href"),
+        Column("bureau", "Bureau"),
+        Column("fields", "Fields"),
+        Column("cells", "Cells", kind="number"),
+        Column("before", "Gap before the policy", "points a year", "signed", 1),
+        Column("during", "in its term", "points a year", "signed", 1),
+        Column("after", "after it", "points a year", "signed", 1),
+        Column("effect", "Shipments against a synthetic counterpart", "percent"),
+        Column("recorded", f"Recorded, of {len(portfolio.ASKED)}", kind="number"),
+        Column("confidence", "Confidence"),
+    )
+    symbols = (("…", "cells hidden in some year"),)
+    unit = "gap: growth of its cells less that of the same industries elsewhere"
+    return Table(pd.DataFrame(rows), columns, unit, "", "data/results and data/raw", symbols)
+
+
+def counts_table(profile: Profile) -> Table:
+    """Print what sources count of the project itself: members, sales, ventures, networks."""
+    facts = profile.study.term_facts
+    family = {profile.project_id, *profile.links["predecessor"]} - {""}
+    own = facts[facts["projects"].str.split(";").map(lambda ids: not family.isdisjoint(ids))]
+    if own.empty:
+        own = pd.DataFrame(
+            [{"term": str(profile.term.number), "indicator": "firms", "unit": "firms"}]
+        ).reindex(columns=facts.columns, fill_value="")
+    return tables.ledger_table(own)

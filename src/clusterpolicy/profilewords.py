@@ -3,7 +3,9 @@
 import pandas as pd
 
 from clusterpolicy import portfolio, register
-from clusterpolicy.profiles import ALL, Period, Profile
+from clusterpolicy.panel import Study
+from clusterpolicy.profiles import ALL, Period, Profile, gap_name
+from clusterpolicy.stars import DEFAULT
 from clusterpolicy.wording import (
     format_interval,
     format_number,
@@ -13,6 +15,15 @@ from clusterpolicy.wording import (
 )
 
 NOT_FOUND = "not found"
+KIND_WORDS = {
+    "new": "had none before it",
+    "continued": "carried on one under the same name",
+    "renamed": "carried on one under another name",
+    "merged": "merged several",
+    "split off": "took over a part of one",
+    "merged and split off": "merged several, one in part",
+    "ended": "found no successor",
+}
 COUNTED = {
     "yes": "counted in the official number of projects",
     "no": "not counted in the official number of projects",
@@ -85,24 +96,25 @@ def effect_sentence(profile: Profile, record: pd.Series) -> str:
             f"cannot be estimated: {record['reason']}."
         )
     donors = int(record["n_cells"] - record["n_targeted"])
-    more = "less" if record["estimate"] < 0 else "more"
-    interval = format_interval(record["low"], record["high"])
+    side = "below" if record["estimate"] < 0 else "above"
     first, last = record["term_years"].split("-")
-    sentence = (
-        f"Against a synthetic counterpart weighted from {donors} other prefectures, {outcome} in "
-        f"{place(profile)} grew {format_number(abs(record['estimate']), 1)} {record['unit']} "
-        f"{more} up to {format_years(first, last, '')} than since before the policy "
-        f"({format_number(100 * record['level'])} % interval {interval}; "
-        f"{format_p(record['p_value'])})"
+    where = place(profile)
+    return (
+        f"In {format_years(first, last, '')} {outcome} in {where} lay "
+        f"{format_number(abs(record['estimate']), 1)} {record['unit']} {side} a synthetic "
+        f"counterpart weighted from {donors} other prefectures "
+        f"({format_number(100 * record['level'])} % interval "
+        f"{format_interval(record['low'], record['high'])}; {format_p(record['p_value'])}): "
+        f"{_seen(profile, record)}."
     )
-    return f"{sentence}: {_seen(record)}."
 
 
-def _seen(record: pd.Series) -> str:
+def _seen(profile: Profile, record: pd.Series) -> str:
     if record["low"] > 0 or record["high"] < 0:
+        count = len(profile.study.projects_of_term(profile.term.number))
         return (
-            "a difference, but not one that is the project's alone: among as many projects some "
-            "cross that line by chance"
+            f"a difference is detectable, as it would be by chance for about one of {count} "
+            "projects, and totals hold all manufacturing, not its cells alone"
         )
     seen = f"{format_number(record['mde'], 1)} {record['unit']}"
     return f"no difference detectable; one above {seen} would have been seen"
@@ -239,6 +251,45 @@ def _points(gap: float) -> str:
     return f"{format_number(gap, 1, sign=True)} percentage points a year"
 
 
+def area_sentences(profile: Profile) -> list[str]:
+    """Say which areas below the prefecture the sources name, or that they name none."""
+    areas = profile.study.project_areas
+    own = areas[areas["projects"].str.split(";").map(lambda ids: profile.project_id in ids)]
+    if own.empty:
+        return [
+            f"No source names an area of {title(profile.project)} below "
+            f"{'the prefecture' if len(profile.prefectures) == 1 else 'its prefectures'}, so all "
+            "plants there are counted, near the project or far."
+        ]
+    return [_area_sentence(profile, area) for area in own.to_dict("records")]
+
+
+def _area_sentence(profile: Profile, area: dict[str, str]) -> str:
+    prefectures = listed(
+        [profile.prefecture_names[code] for code in area["prefectures"].split(";")]
+    )
+    what = area["municipalities"] or f"somewhere in {prefectures}; no municipality is named"
+    body = f" Local body: {area['local_body']}." if area["local_body"] else ""
+    return f"{area['name_en']} ({area['name_ja']}; confidence {area['confidence']}): {what}.{body}"
+
+
+def star_sentences(profile: Profile) -> list[str]:
+    """Say which cells hold most stars, and what a star stands for."""
+    cells = profile.stars
+    best = cells[cells["stars"] == cells["stars"].max()]
+    count = int(cells["stars"].max()) if cells["stars"].notna().any() else 0
+    named = [
+        f"{name.split(',')[0].lower()} in {prefecture}"
+        for name, prefecture in zip(best["name"], best["prefecture"], strict=True)
+    ]
+    if not count:
+        found = f"No cell of {title(profile.project)} holds a star for certain."
+    else:
+        some = named if len(named) <= 4 else [*named[:3], f"{len(named) - 3} more"]
+        found = f"Most stars, {count}, are held by {listed(some)}."
+    return [found, DEFAULT.in_words()]
+
+
 def company_sentence(profile: Profile) -> str:
     """Say which other projects met the same cells."""
     cells, company = profile.cells, profile.company
@@ -369,3 +420,53 @@ def _fields_without_industry(profile: Profile) -> list[str]:
     own = table[table["field"].isin(profile.project["fields"].split(";"))]
     mapped = set(own.loc[own["jsic_rev12"] != "", "field"])
     return [each for each in profile.project["fields"].split(";") if each not in mapped]
+
+
+def portfolio_sentences(projects: pd.DataFrame) -> list[str]:
+    """Say how the projects of the first term became those of the second, and who ran them."""
+    links = portfolio.lineage(projects)
+    kinds = links.drop_duplicates("successor")["kind"].value_counts()
+    told = [f"{kinds[kind]} {KIND_WORDS[kind]}" for kind in portfolio.KINDS if kind in kinds]
+    low = int((links["certainty"] == "low").sum())
+    survival = portfolio.promotion_bodies(projects)["survival"].value_counts()
+    bodies = [f"{count} {word}" for word, count in survival.items()]
+    score = portfolio.completeness(projects)
+    return [
+        f"Of the projects of term 2, {listed(told)}; {low} of {len(links)} links are of low "
+        "confidence.",
+        f"Who ran a project before and after the change of term: {listed(bodies)}.",
+        f"Of what a register would say, sources say {_percent(score.min())} to "
+        f"{_percent(score.max())} % for a project and {_percent(score.mean())} % on average.",
+    ]
+
+
+def _percent(share: float) -> str:
+    return format_number(100 * share)
+
+
+def project_cards(study: Study, records: pd.DataFrame, clock: str) -> pd.DataFrame:
+    """List the pages of projects with a line each, for the cards of the overview.
+
+    Returns
+    -------
+    DataFrame
+        ``name``, ``href``, ``title``, ``answer``, ``verdict`` (none: a project is not judged).
+    """
+    by_name = records.set_index("result_id")
+    rows = []
+    for project in portfolio.with_page(study.projects).to_dict("records"):
+        name = project["project_id"]
+        record = by_name.loc[gap_name(name, clock, "during")]
+        line = "its cells cannot be followed through its term"
+        if record["status"] == "estimated":
+            line = f"{_points(record['estimate'])} against the same industries elsewhere"
+        rows.append(
+            {
+                "name": name,
+                "href": f"{register.page_name(name)}.html",
+                "title": register.title_of(project),
+                "answer": f"{project['bureau']}, {listed(project['fields'].split(';'))}: {line}.",
+                "verdict": None,
+            }
+        )
+    return pd.DataFrame(rows)

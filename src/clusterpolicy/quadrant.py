@@ -148,7 +148,21 @@ def _label_extremes(axes: Axes, data: pd.DataFrame, most: int = 3) -> pd.DataFra
     by_growth = data.sort_values("growth")
     strongest = data.nlargest(most, "location_quotient")
     chosen = pd.concat([by_growth.tail(most)[::-1], by_growth.head(most), strongest])
-    chosen = chosen[~chosen.index.duplicated()]
+    return name_cells(axes, chosen[~chosen.index.duplicated()], data)
+
+
+def name_cells(axes: Axes, chosen: pd.DataFrame, data: pd.DataFrame) -> pd.DataFrame:
+    """Name cells where a name has room, and return those that are named.
+
+    Parameters
+    ----------
+    axes : Axes
+        With its final limits.
+    chosen : DataFrame
+        Rows of `data` to name, the most important first.
+    data : DataFrame
+        All cells that are drawn, as :func:`plot_quadrant` takes them.
+    """
     width, height = theme.inches(axes)
     to_inches = axes.transData + axes.transAxes.inverted() + Affine2D().scale(width, height)
     low, high = axes.get_ylim()
