@@ -353,14 +353,14 @@ def test_page_is_half_the_size_of_a_stock_export(sample, stock):
 
 
 @pytest.mark.timed
-def test_page_paints_no_later_than_a_stock_export(browser, sample, stock):
+def test_page_paints_sooner_than_a_stock_export(browser, sample, stock):
     ours, theirs = [], []
     for _ in range(7):
         ours.append(first_paint(browser, sample))
         theirs.append(first_paint(browser, stock))
     # The best of each, since other programs on the machine only ever add time.
     print(f"first paint: {min(ours):.0f} ms, stock export {min(theirs):.0f} ms")
-    assert min(ours) <= min(theirs)
+    assert min(ours) <= 0.7 * min(theirs)
 
 
 @pytest.mark.timed
