@@ -64,6 +64,10 @@ import pandas as pd
 for term in (1, 2, 3):
     print(pd.read_csv(f"../data/results/term-{term}.csv").to_string())
 """
+METHODS = """
+import pandas as pd
+print(fields_map, len(pd.read_parquet("../data/clean/panel.parquet")))
+"""
 TERM_PARAMETERS = 'term = 1\nclock = "funded"\nfields_map = "broad"'
 
 
@@ -77,7 +81,7 @@ class Done:
 
 
 class SmallStudy:
-    """Three small notebooks, one raw table and a stand-in for the page maker."""
+    """Four small notebooks, one raw table and a stand-in for the page maker."""
 
     def __init__(self, root):
         self.root = Path(root)
@@ -89,6 +93,7 @@ class SmallStudy:
         (self.root / "data/raw/figures.csv").write_text("year,value\n2001,5\n")
         self.notebook("1-clean-clusters", 'indicator = "shipments"', CLEAN)
         self.notebook("2-evaluate-term", TERM_PARAMETERS, EVALUATE)
+        self.notebook("5-check-methods", 'fields_map = "broad"', METHODS)
         self.notebook("4-compare-terms", 'clock = "funded"\nfields_map = "broad"', COMPARE)
 
     def notebook(self, name, parameters, *sources, kernel="python3"):

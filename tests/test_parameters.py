@@ -90,7 +90,7 @@ def test_a_term_is_1_2_or_3_in_plain_digits(text, started, capsys):
         (["--trem=2"], "--trem"),
         (["--ter=2"], "--ter"),
         (["-p", "term", "2"], "-p"),
-        (["term-9"], "use data-quality, term-1, term-2, term-3, index"),
+        (["term-9"], "use data-quality, term-1, term-2, term-3, methods, index or projects/"),
         (["../term-1"], "use data-quality"),
         (["term-1", "--term", "2"], "one or the other"),
         (["data-quality", "--clock=planned"], "they take indicator"),

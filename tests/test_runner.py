@@ -16,7 +16,7 @@ import pytest
 from conftest import ROOT
 from small_study import PACKAGE_FOLDER, TERM_PARAMETERS, SmallStudy
 
-from clusterpolicy import freshness, kernels, publishing, runner, tracing
+from clusterpolicy import freshness, kernels, publishing, register, runner, tracing
 from clusterpolicy.freshness import Contents, InputFault
 from clusterpolicy.parameters import UsageFault
 from clusterpolicy.progress import Screen
@@ -74,7 +74,7 @@ class Hand:
         }.get(name, (["data/clean/panel.parquet"], [f"data/results/{name}.csv"]))
         content = b"".join((root / path).read_bytes() for path in reads)
         for path in writes:
-            (root / path).parent.mkdir(exist_ok=True)
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
             (root / path).write_bytes(content)
         used = {
             "read": {path: freshness.hash_file(root / path) for path in reads},
@@ -126,8 +126,73 @@ def test_every_report_comes_after_those_it_needs():
         assert all(names.index(needed) < names.index(spec.name) for needed in spec.needs)
 
 
+PROJECTS = [register.Entry("tama-t2", "Tama"), register.Entry("okinawa-t2", "Okinawa")]
+
+
+def test_each_project_of_the_facts_is_a_report_before_the_overview():
+    reports = runner.list_reports(PROJECTS)
+    assert list(reports)[-3:] == ["projects/tama-t2", "projects/okinawa-t2", "index"]
+    assert reports["index"].needs[-2:] == ("projects/tama-t2", "projects/okinawa-t2")
+    assert runner.list_reports([]) == REPORTS
+    chosen = runner.select([], project="tama-t2", reports=reports)
+    assert [spec.name for spec in chosen] == ["data-quality", "projects/tama-t2"]
+    both = [spec.name for spec in runner.select([], 2, "tama-t2", reports)]
+    assert both == ["data-quality", "term-2", "projects/tama-t2"]
+    with pytest.raises(UsageFault, match="project: given together with names"):
+        runner.select(["index"], project="tama-t2", reports=reports)
+    with pytest.raises(UsageFault, match=r"unknown: use .*, index or projects/ and an id of"):
+        runner.select(["projects/kanto-t2"], reports=reports)
+
+
+def test_the_links_of_a_page_name_no_project_but_the_one_that_is_read():
+    reports = runner.list_reports(PROJECTS)
+    fixed = [title for _, title in runner._siblings(REPORTS["index"])]
+    assert len(fixed) == len(REPORTS)
+    links = runner._siblings(reports["projects/tama-t2"])
+    assert links[-1] == ["tama-t2.html", "Tama"]
+    assert [title for _, title in links[:-1]] == fixed
+    assert all(file.startswith("../") for file, _ in links[:-1])
+
+
+@pytest.fixture
+def with_projects(study, workspace):
+    """Reports of a study with two projects, and what a build of all of them needs."""
+    parameters = 'project = "tama-t2"\nclock = "funded"\nfields_map = "broad"'
+    study.notebook("3-profile-project", parameters, "pass")
+    return list(runner.list_reports(PROJECTS).values())
+
+
+def test_the_page_of_a_project_that_left_the_facts_goes_and_is_named(
+    workspace, hand, with_projects
+):
+    build(workspace, hand, reports=with_projects)
+    page = workspace.page("projects/tama-t2")
+    page.with_suffix(".pdf").write_bytes(b"%PDF")
+    own = workspace.root / "data/results/projects/tama-t2.csv"
+    assert page.is_file()
+    assert own.is_file()
+
+    left = list(runner.list_reports(PROJECTS[1:]).values())
+    assert not Plan(workspace, left, {}, Settings()).is_done()
+    hand.failing = {"index": 5}
+    build(workspace, hand, reports=left, force=True)
+    assert page.is_file()  # the old overview still leads to it
+    hand.failing = {}
+    build(workspace, hand, reports=[spec for spec in left if spec.name != "index"])
+    assert page.is_file()  # a part of the reports says nothing about the rest
+    _, _, screen = build(workspace, hand, reports=left)
+    assert screen.notes == [
+        "projects/tama-t2: its project has left data/raw/projects.csv: page removed"
+    ]
+    assert not any(path.exists() for path in (page, own, page.with_suffix(".pdf")))
+    assert workspace.page("projects/okinawa-t2").is_file()
+    assert "projects/tama-t2" not in publishing.read_manifest(workspace)
+    assert Plan(workspace, left, {}, Settings()).is_done()
+
+
 def test_choosing_a_report_chooses_what_it_needs():
-    assert [s.name for s in runner.select(["index"])] == list(REPORTS)
+    terms = ["term-1", "term-2", "term-3"]
+    assert [s.name for s in runner.select(["index"])] == ["data-quality", *terms, "index"]
     assert [s.name for s in runner.select([], term=2)] == ["data-quality", "term-2"]
     assert [s.name for s in runner.select(["data-quality"])] == ["data-quality"]
 
@@ -301,12 +366,13 @@ def test_a_failed_report_keeps_its_old_page_and_the_others_are_made(workspace, h
     (workspace.root / "data/raw/figures.csv").write_text("year,value\n2001,6\n")
     hand.failing = {"term-2": 5}
     ran, results, screen = build(workspace, hand)
-    assert ran == ["data-quality", "term-1", "term-2", "term-3"]
+    assert ran == ["data-quality", "term-1", "term-2", "term-3", "methods"]
     assert {name: result.state for name, result in results.items()} == {
         "data-quality": "built",
         "term-1": "built",
         "term-2": "failed",
         "term-3": "built",
+        "methods": "built",
         "index": "skipped",
     }
     assert screen.faults == ["term-2: failed"]
@@ -762,7 +828,8 @@ def test_the_study_gives_the_same_bytes_elsewhere_one_by_one_and_unforked(real, 
 def test_changing_one_table_of_the_study_remakes_what_reads_it_and_nothing_else(real):
     root, _ = real
     workspace = Workspace(root, root / "src" / "clusterpolicy")
-    plan = Plan(workspace, runner.select([]), {}, Settings())
+    reports = runner.list_reports(register.read(root))
+    plan = Plan(workspace, runner.select([], reports=reports), {}, Settings())
     tables = [p.relative_to(root).as_posix() for p in sorted((root / "data").rglob("*.*"))]
     read_by_none = []
     for table in tables:

@@ -522,10 +522,8 @@ def _describe_standing(own: pd.DataFrame, data: pd.DataFrame, left_out: int) -> 
 
 def _short_name(project: pd.Series) -> str:
     """Return a project's name without brackets and without the word for what it is."""
-    name = re.sub(
-        r"\s*\(.*\)|,.*| (Project|Plan)$| (Promotion )?Strategy.*", "", register.title_of(project)
-    )
-    return name.strip()
+    name = re.sub(r"\s*\(.*\)|(?<=Project),.*", "", register.title_of(project))
+    return re.sub(r" (Project|Plan)$| (Promotion )?Strategy.*", "", name)
 
 
 @theme.styled()
