@@ -2,16 +2,21 @@
 
 import pandas as pd
 
-from clusterpolicy import policy, synthetic, withdrawal
+from clusterpolicy import exposure, outcomes, policy, staggered, synthetic, withdrawal
+from clusterpolicy.finer import FinerStudy
 from clusterpolicy.panel import Study
 
 
-def estimate_designs(study: Study, estimates: pd.DataFrame, term: int) -> pd.DataFrame:
+def estimate_designs(
+    study: Study, finer: FinerStudy | None, estimates: pd.DataFrame, term: int
+) -> pd.DataFrame:
     """Estimate all further designs of a term, on both clocks and in both readings.
 
     Parameters
     ----------
     study : Study
+    finer : FinerStudy or None
+        Tables of rung 2; without them the designs that need them have no records.
     estimates : DataFrame
         Records of ``results.estimate_term``.
     term : int
@@ -24,6 +29,11 @@ def estimate_designs(study: Study, estimates: pd.DataFrame, term: int) -> pd.Dat
     tables = [synthetic.estimate_projects(study, term, clock) for clock in policy.CLOCKS]
     if term == withdrawal.TERM:
         tables.append(withdrawal.estimate_withdrawal(study, estimates))
+    if term in staggered.COHORTS:
+        tables.append(staggered.estimate_staggered(study, term))
+    if finer is not None:
+        tables.append(exposure.estimate_exposure(study, finer, term))
+        tables.append(outcomes.estimate_outcomes(study, finer, term))
     return pd.concat(tables, ignore_index=True)
 
 

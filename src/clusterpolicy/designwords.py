@@ -5,9 +5,10 @@ from typing import Any
 
 import pandas as pd
 
-from clusterpolicy import synthetic, withdrawal
+from clusterpolicy import exposure, outcomes, staggered, synthetic, withdrawal
 from clusterpolicy.panel import Study
 from clusterpolicy.wording import (
+    effect_sentence,
     format_estimate,
     format_interval,
     format_number,
@@ -16,6 +17,81 @@ from clusterpolicy.wording import (
 )
 
 CENSUS = "this study, from the Census of Manufactures (METI) and the facts in data/raw/projects.csv"
+
+MUNICIPAL = (
+    "this study, from the Census of Manufactures (METI) by municipality and the municipal panel of "
+    "manufacturing (Cabinet Office)"
+)
+NO_RUNG_2 = (
+    "This page stands on rung 1, the figures kept in the repository, and municipalities are not "
+    "among them: the section is empty. `make data` downloads rung 2, and the next `make report` "
+    "fills it."
+)
+
+
+def exposure_sentence(further: pd.DataFrame, clock: str, fields_map: str) -> str:
+    """Say what the exposure of municipalities shows, or that this build has no rung 2."""
+    rows = _of(further, exposure.DESIGN, clock, fields_map)
+    if rows.empty:
+        return NO_RUNG_2
+    main = rows[rows["role"] == "main"].iloc[0]
+    if main["status"] != "estimated":
+        return not_estimable_sentence(main)
+    checks = "; ".join(
+        f"{row['sample']} {format_estimate(row)}"
+        for _, row in rows[rows["role"] == "check"].iterrows()
+    )
+    first = further.loc[further["design"] == exposure.YEARS_DESIGN, "year"].min()
+    alike = "moved alike" if main["pretrend_p"] > 1 - main["level"] else "did not move alike"
+    return (
+        f"This page stands on rung 2. {format_number(main['n_cells'])} municipalities, "
+        f"{format_number(main['n_targeted'])} of them with jobs in targeted industries: one with "
+        f"all its jobs there, against one with none, {format_estimate(main)} in the term "
+        f"({format_p(main['p_value'])}); an effect above {format_number(main['mde'], 1)} "
+        f"{main['unit']} would have been seen. Since {first} exposed and other municipalities "
+        f"{alike} before the term ({format_p(main['pretrend_p'])}). Checks: {checks}."
+    )
+
+
+def cohorts_sentence(further: pd.DataFrame, clock: str, fields_map: str) -> str:
+    """Say which cohorts can be estimated, and with what counts the others cannot."""
+    rows = _of(further, staggered.DESIGN, clock, fields_map)
+    if rows.empty:
+        return "Not asked in this term: no project of its own targeted a cell for the first time."
+    parts = []
+    for sample, of_cohort in rows.groupby("sample", sort=False):
+        first = of_cohort.iloc[0]
+        if first["status"] == "estimated":
+            found = "; ".join(
+                f"{row['method'].split(',')[0]} {format_estimate(row)}, {format_p(row['p_value'])}"
+                for _, row in of_cohort.iterrows()
+            )
+            parts.append(f"Cells {sample}: {found}.")
+        else:
+            parts.append(f"Cells {sample}: {_small(not_estimable_sentence(first))}")
+    return " ".join(parts)
+
+
+def outcomes_sentence(further: pd.DataFrame, clock: str, fields_map: str) -> str:
+    """Say what jobs, plants and shipments of targeted cells did, or why nothing is said."""
+    rows = _of(further, outcomes.DESIGN, clock, fields_map)
+    if rows.empty:
+        return NO_RUNG_2
+    estimated = rows[rows["status"] == "estimated"]
+    if estimated.empty:
+        return not_estimable_sentence(rows.iloc[0])
+    return " ".join(
+        f"{row['outcome_label'][0].upper()}{row['outcome_label'][1:]}: {effect_sentence(row)}"
+        for _, row in estimated.iterrows()
+    )
+
+
+def _of(further: pd.DataFrame, design: str, clock: str, fields_map: str) -> pd.DataFrame:
+    return further[
+        (further["design"] == design)
+        & (further["clock"] == clock)
+        & (further["fields_map"] == fields_map)
+    ]
 
 
 def withdrawal_sentence(further: pd.DataFrame, clock: str, fields_map: str) -> str:
@@ -27,12 +103,8 @@ def withdrawal_sentence(further: pd.DataFrame, clock: str, fields_map: str) -> s
         From ``designs.estimate_designs``.
     clock, fields_map : str
     """
-    rows = further[
-        (further["design"] == withdrawal.DESIGN)
-        & (further["role"] == "main")
-        & (further["clock"] == clock)
-        & (further["fields_map"] == fields_map)
-    ]
+    rows = _of(further, withdrawal.DESIGN, clock, fields_map)
+    rows = rows[rows["role"] == "main"]
     if rows.empty:
         return "Not asked in this term: the money stopped at the end of the second."
     return equivalence_sentence(rows.iloc[0])
@@ -122,3 +194,7 @@ def _places(names: list[str]) -> str:
     if len(names) <= 3:
         return ", ".join(names)
     return f"{names[0]}, {names[1]} and {len(names) - 2} more"
+
+
+def _small(text: str) -> str:
+    return text[:1].lower() + text[1:]

@@ -255,6 +255,7 @@ RULES: dict[str, Rules] = {
         {
             "outcome": Kind("not a key", "write small letters and _", r"[a-z_]+"),
             "label": TEXT,
+            "family": TEXT,
             "role": one_of("primary", "secondary"),
             "margin_percent": NUMBER,
             "margin_reason": TEXT,
@@ -363,6 +364,26 @@ RULES: dict[str, Rules] = {
             "note": FREE,
         },
         ("area_id",),
+    ),
+    "other_programmes": Rules(
+        {
+            "programme": TEXT,
+            "area": TEXT,
+            "area_ja": TEXT,
+            "prefectures": Kind(
+                "not a list of prefecture codes",
+                "write codes 01 to 47 joined by ;, or leave it empty",
+                rf"({PREFECTURES.pattern})?",
+            ),
+            "first_fy": YEAR,
+            "last_fy": YEAR,
+            "fields": FREE,
+            "areas_in_all": OPTIONAL_WHOLE,
+            "source": SOURCE,
+            "confidence": CONFIDENCE,
+            "note": FREE,
+        },
+        ("programme", "area"),
     ),
     "prefecture_neighbours": Rules(
         {
