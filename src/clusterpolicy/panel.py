@@ -35,7 +35,8 @@ class Study:
     fitness, glossary, sources : as in raw
     warnings : one row per raw figure or fact to look at
         ``checking.LISTED``: file, line, column, value, reason and the whole row.
-    project_areas, field_industries : as in raw
+    project_areas, field_industries, neighbours : as in raw
+        ``neighbours``: pairs of prefectures with a land border or a fixed link.
     """
 
     prefectures: pd.DataFrame
@@ -59,6 +60,7 @@ class Study:
     sources: pd.DataFrame
     project_areas: pd.DataFrame
     field_industries: pd.DataFrame
+    neighbours: pd.DataFrame
     warnings: pd.DataFrame
 
     def projects_of_term(self, term: int) -> pd.DataFrame:
@@ -180,6 +182,7 @@ def clean_all(raw: dict[str, pd.DataFrame]) -> Study:
         warnings=rules.find_warnings(raw),
         project_areas=raw["project_areas"].reset_index(drop=True),
         field_industries=raw["field_industries"].reset_index(drop=True),
+        neighbours=raw["prefecture_neighbours"].reset_index(drop=True),
     )
 
 
