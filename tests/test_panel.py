@@ -230,9 +230,10 @@ def test_every_table_comes_back_as_it_was_saved(real_study, saved):
 def test_the_same_figures_give_the_same_bytes_and_nothing_else_is_left(real_study, saved, tmp_path):
     folder, _ = saved
     panel.save(real_study, tmp_path)
-    names = sorted(path.name for path in folder.iterdir())
-    tables = [name for name, _ in real_study.items()]
-    assert names == sorted(f"{name}.{kind}" for name in tables for kind in ("csv", "parquet"))
+    names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    kinds = ("{}.csv", "{}.parquet", "spreadsheet/{}.csv")
+    tables = [kind.format(name) for name, _ in real_study.items() for kind in kinds]
+    assert names == sorted([*tables, "datapackage.json"])
     for name in names:
         assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
 

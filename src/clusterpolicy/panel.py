@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from clusterpolicy import checking, cleaning, concordance, policy, rules, sources
+from clusterpolicy import checking, cleaning, concordance, package, policy, rules, sources
 
 # Accounts are added up from rounded figures: half a million yen for each part and the total.
 ROUNDING_MILLION_YEN = 0.5
@@ -377,7 +377,10 @@ def build(raw_folder: Path | None = None, clean_folder: Path | None = None) -> S
 
 
 def save(study: Study, folder: Path | None = None, with_csv: bool = True) -> pd.DataFrame:
-    """Write every clean table as Parquet, and as CSV for people, whole or not at all.
+    """Write every clean table as Parquet and as CSV, whole or not at all, and describe them.
+
+    The folder becomes a data package: ``datapackage.json`` tells what each column is, and
+    ``spreadsheet`` holds a copy of each table for Excel (module ``package``).
 
     Parameters
     ----------
@@ -406,6 +409,7 @@ def save(study: Study, folder: Path | None = None, with_csv: bool = True) -> pd.
                 lambda path, t=plain: t.to_csv(path, index=False, lineterminator="\n"),
             )
         written.append((name, len(table), table.shape[1]))
+    package.write(dict(study.items()), folder, with_csv)
     return pd.DataFrame(written, columns=["table", "rows", "columns"])
 
 
