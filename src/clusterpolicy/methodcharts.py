@@ -9,6 +9,10 @@ from clusterpolicy.theme import Chart, number
 from clusterpolicy.trials import METHODS, PROMISED
 
 ROW = 0.3  # inches
+LINES = {
+    "off": ("all panels", theme.GROUPS["targeted"]),
+    "off-unwarned": ("no warning", theme.GROUPS["other"]),
+}
 SHORT = {
     "permutation": "permutation (this study)",
     "prefecture": "by prefecture",
@@ -170,3 +174,67 @@ def describe_power(data: pd.DataFrame, marks: pd.DataFrame) -> str:
             f"{number(row.effect)} percent, is found in {number(row.estimate)}"
         )
     return f"Power curves. {alttext.listed(parts)}."
+
+
+@theme.styled()
+def plot_trends(trends: pd.DataFrame, *, source: str = SOURCE) -> Chart:
+    """Draw how far an older trend moves the estimate, and what the test of the years before sees.
+
+    Parameters
+    ----------
+    trends : DataFrame
+        Records of ``trendtrials.try_trends``.
+    source : str
+        Ready to print.
+
+    Returns
+    -------
+    Chart
+        A line for all panels and one for those in which the test gives no warning; above each
+        point the share of panels in which it does.
+    """
+    theme.require(trends, ["measure", "effect", "estimate"], "plot_trends")
+    columns = ["effect", "measure", "estimate", "low", "high", "n_panels"]
+    shown = trends["measure"].isin(["off", "off-unwarned", "warning"])
+    data = trends.loc[shown, columns].sort_values(["measure", "effect"], ignore_index=True)
+    axes = theme.new_axes(2.7, right=1.5, top=0.75)
+    last = data["effect"].max()
+    axes.set_xlim(-0.05 * last, 1.05 * last)
+    ends = []
+    for measure, (name, look) in LINES.items():
+        rows = data[data["measure"] == measure]
+        axes.vlines(rows["effect"], rows["low"], rows["high"], color=look["color"], linewidth=1.4)
+        axes.plot(rows["effect"], rows["estimate"], **look)
+        ends.append((rows["estimate"].iloc[-1], name, look["color"]))
+    theme.leave_room(axes, above=0.35)
+    theme.zero_line(axes)
+    top = axes.get_ylim()[1]
+    for row in data[data["measure"] == "warning"].itertuples():
+        axes.text(row.effect, top, f"{number(row.estimate, 0)} %", ha="center", va="top")
+    theme.set_numbers(axes)
+    theme.set_numbers(axes, "x")
+    theme.label_ends(axes, 1.05 * last, ends)
+    axes.set_xlabel("growth a year by which targeted cells are ahead all along, percent")
+    note = "above: share of panels in which the test of the years before gives warning"
+    theme.set_title(axes, "Bias of the estimate of term 1, percent", note)
+    return theme.close_chart(
+        axes,
+        alt=describe_trends(data),
+        data=data,
+        unit="percent",
+        years="",
+        source=source,
+    )
+
+
+def describe_trends(data: pd.DataFrame) -> str:
+    """Say for the largest trend and for none how often there is warning, and the bias."""
+    wide = data.pivot(index="effect", columns="measure", values="estimate")
+    parts = [
+        f"where targeted cells are ahead by {number(effect, 2)} percent a year, the bias is "
+        f"{number(row['off'], signed=True)} percent, {number(row['off-unwarned'], signed=True)} "
+        f"where the test gives no warning, and it gives warning in {number(row['warning'])} "
+        "percent of panels"
+        for effect, row in wide.iloc[[0, -1]].iterrows()
+    ]
+    return f"Lines of the bias by the size of an older trend: {'; '.join(parts)}."

@@ -4,10 +4,14 @@ import numpy as np
 import pandas as pd
 
 from clusterpolicy import effects, policy, simulation
+from clusterpolicy.agreement import PUBLISHED
 from clusterpolicy.alttext import listed
+from clusterpolicy.answers import AGREEMENT
+from clusterpolicy.inference import POWER
 from clusterpolicy.panel import Study
+from clusterpolicy.trials import DRIFT as EXAMPLE_DRIFT
 from clusterpolicy.trials import EFFECT, METHODS, PROMISED
-from clusterpolicy.wording import format_number
+from clusterpolicy.wording import format_interval, format_number
 
 NULLS = ("redrawn", "fixed", "real", "heavy", "alike")
 SOURCE = "this study: panels drawn in the shape of the Prefectural Accounts (Cabinet Office)"
@@ -26,42 +30,50 @@ def holds(records: pd.DataFrame) -> pd.Series:
     return (records["low"] <= promised) & (promised <= records["high"])
 
 
-def answer_methods(trials: pd.DataFrame) -> list[str]:
+def answer_methods(trials: pd.DataFrame, trends: pd.DataFrame, programs: pd.DataFrame) -> list[str]:
     """Write the five lines that open the methods page, the limits first.
 
     Parameters
     ----------
-    trials : DataFrame
-        Records of ``trials.try_all``.
+    trials, trends : DataFrame
+        Records of ``trials.try_all`` and ``trendtrials.try_trends``.
+    programs : DataFrame
+        From ``agreement.compare_programs``.
 
     Returns
     -------
     list of str
     """
-    n_panels = int(trials["n_panels"].max())
-    drift = pick(trials, scenario="drift", way="permutation", measure="bias").iloc[0]
     return [
-        f"What no method here mends: where targeted cells were ahead all along, the estimate is "
-        f"off by {_signed(drift)} percent; and no panel knows what nobody has measured.",
-        _size_line(trials, n_panels),
+        _limit_line(trends),
+        _size_line(trials),
         _cover_line(trials),
         _failing_line(trials),
-        _power_line(trials),
+        f"{_power_line(trials)} {agreement_sentence(programs)}",
     ]
 
 
-def _size_line(trials: pd.DataFrame, n_panels: int) -> str:
-    parts = [
-        f"{_shown(row)} in term {row.term}"
-        for row in pick(
-            trials, scenario="redrawn", way="permutation", measure="rejection"
-        ).itertuples()
-    ]
-    fixed = pick(trials, scenario="fixed", way="permutation", measure="rejection")
+def _limit_line(trends: pd.DataFrame) -> str:
+    """Say what no method here mends: an older trend, seen or not."""
+    large = trends[trends["effect"] == 100 * EXAMPLE_DRIFT].set_index("measure")["estimate"]
     return (
-        f"Without an effect and with targets redrawn, the test of the reports, which promises 5 "
-        f"percent, rejects in {listed(parts)} of {format_number(n_panels)} panels each; with "
-        f"targets as they were, in {listed([f'{_shown(row)}' for row in fixed.itertuples()])}."
+        f"What no method here mends: where targeted cells grew {_number(100 * EXAMPLE_DRIFT)} "
+        f"percent a year more all along, the estimate of term 1 is off by "
+        f"{format_number(large['off'], 1, sign=True)} percent, and the test of the years before "
+        f"gives warning in only {_number(large['warning'])} percent of panels."
+    )
+
+
+def _size_line(trials: pd.DataFrame) -> str:
+    real = pick(trials, scenario="real", way="permutation", measure="rejection")
+    fixed = pick(trials, scenario="fixed", way="permutation", measure="rejection")
+    by_term = "terms 1, 2 and 3"
+    return (
+        f"Where there is nothing to find, the test of the reports, which promises "
+        f"{_number(PROMISED['rejection'], 0)} percent, rejects in {_list(real)} percent of panels "
+        f"with the targets of the real figures redrawn ({by_term}), and in {_list(fixed)} percent "
+        f"with figures redrawn and targets as they were; {format_number(real['n_panels'].min())} "
+        "panels each."
     )
 
 
@@ -94,10 +106,8 @@ def _power_line(trials: pd.DataFrame) -> str:
     printed = pick(trials, scenario="fixed", way="permutation", measure="power-at-detectable")
     return (
         f"An effect of {_number(100 * EFFECT, 0)} percent is found in "
-        + listed([f"{_shown(row)} (term {row.term})" for row in found.itertuples()])
-        + " of panels; the one printed as detectable, meant for 80 percent, in "
-        + listed([f"{_shown(row)} (term {row.term})" for row in printed.itertuples()])
-        + "."
+        f"{_list(found)} percent of panels (terms 1, 2 and 3); the one printed as detectable, "
+        f"meant for {_number(100 * POWER, 0)} percent, in {_list(printed)}."
     )
 
 
@@ -185,12 +195,78 @@ def trial_rows(trials: pd.DataFrame) -> dict:
     }
 
 
-def _shown(row) -> str:
-    return f"{_number(row.estimate)} percent"
+def agreement_sentence(programs: pd.DataFrame) -> str:
+    """Say by how much other programs differ on the real figures."""
+    names = listed(sorted(programs["program"].unique()))
+    if programs["difference"].max() <= AGREEMENT:
+        return (
+            f"On the real figures {names} give the same {len(programs)} numbers to within "
+            f"{AGREEMENT:.8f}."
+        )
+    worst = programs.loc[programs["difference"].idxmax()]
+    return (
+        f"On the real figures {worst['program']} differs by {worst['difference']:.8f} in "
+        f"{worst['quantity']} of term {worst['term']}: do not use either until it is known why."
+    )
 
 
-def _signed(row: pd.Series) -> str:
-    return format_number(row["estimate"], 1, sign=True)
+def trend_sentence(trends: pd.DataFrame) -> str:
+    """Say what the event study does where there is no trend."""
+    none = trends[trends["effect"] == 0].set_index("measure")
+    shares = {
+        name: f"{_number(none.at[name, 'estimate'])} percent of panels (Monte Carlo interval "
+        f"{format_interval(none.at[name, 'low'], none.at[name, 'high'])})"
+        for name in ("warning", "band")
+    }
+    return (
+        f"Without any trend or effect the test of the years before rejects in {shares['warning']}, "
+        f"and the band of the event study leaves out zero in some year in {shares['band']}; both "
+        f"promise {_number(PROMISED['rejection'], 0)}."
+    )
+
+
+def published_sentence(example: pd.DataFrame) -> str:
+    """Say whether every printed digit of the published example comes out."""
+    same = int(example["is_same"].sum())
+    return (
+        f"{same} of {len(example)} results, each with its standard error, come out as printed, to "
+        f"the last digit. Source: {PUBLISHED}."
+    )
+
+
+def program_rows(programs: pd.DataFrame) -> dict:
+    """Return the comparison of programs, as arguments of ``tables.plain_table``."""
+    columns = {"ours": "Here", "theirs": "There", "difference": "Difference"}
+    return {
+        "data": programs.assign(term=programs["term"].astype(str)),
+        "labels": {"term": "Term", "quantity": "Number", "program": "Program", **columns},
+        "decimals": {"ours": 8, "theirs": 8, "difference": 8},
+        "unit": "natural logs",
+        "source": "this study, pyfixest and diff-diff, from the Prefectural Accounts",
+        "stub": 3,
+    }
+
+
+def published_rows(example: pd.DataFrame) -> dict:
+    """Return the published example, as arguments of ``tables.plain_table``."""
+    return {
+        "data": example.assign(is_same=example["is_same"].map({True: "yes", False: "no"})),
+        "labels": {
+            "quantity": "Number",
+            "printed": "Printed",
+            "ours": "Here",
+            "printed_error": "Standard error, printed",
+            "our_error": "Standard error, here",
+            "is_same": "All digits the same",
+        },
+        "decimals": dict.fromkeys(("printed", "ours", "printed_error", "our_error"), 3),
+        "unit": "log hourly wage",
+        "source": PUBLISHED,
+    }
+
+
+def _list(rows: pd.DataFrame) -> str:
+    return listed([_number(value) for value in rows["estimate"]])
 
 
 def _number(value: float, decimals: int = 1) -> str:

@@ -57,7 +57,7 @@ class Scenario:
 
 
 SCENARIOS = (
-    Scenario("redrawn", "targets redrawn", is_redrawn=True, terms=(1, 2, 3)),
+    Scenario("redrawn", "targets redrawn", is_redrawn=True),
     Scenario("fixed", "targets as they were", terms=(1, 2, 3)),
     Scenario("real", "real figures, targets redrawn", True, True, terms=(1, 2, 3)),
     Scenario("heavy", "tails of the real figures", is_heavy=True),
@@ -314,6 +314,11 @@ class Court:
             "two-way": plain["prefecture"],
         }
 
+    def some_assignments(self, rng: np.random.Generator) -> inference.Assignments:
+        """Return the actual assignment of units with some of the pool of others."""
+        chosen = rng.integers(len(self.assignments.labels), size=self.draws)
+        return replace(self.assignments, labels=self.assignments.labels[chosen])
+
     def _permute(self, left: np.ndarray, targets: np.ndarray, rng: np.random.Generator) -> Found:
         """Run the test of the reports on every panel."""
         by_unit = np.zeros((self.contrast.score.size, left.shape[1]))
@@ -321,12 +326,8 @@ class Court:
         tests = []
         for panel in range(max(left.shape[1], len(targets))):
             contrast = replace(self.contrast, score=by_unit[:, panel % left.shape[1]])
-            assignments = replace(
-                self.assignments,
-                actual=targets[panel % len(targets)],
-                labels=self.assignments.labels[rng.integers(POOL, size=self.draws)],
-            )
-            tests.append(inference.permutation_test(contrast, assignments))
+            chosen = replace(self.some_assignments(rng), actual=targets[panel % len(targets)])
+            tests.append(inference.permutation_test(contrast, chosen))
         return Found(
             *(np.array([getattr(test, name) for test in tests]) for name in _values_of(Found))
         )
@@ -361,15 +362,20 @@ def try_all(
         for scenario in (each for each in SCENARIOS if term in each.terms):
             tell(f"term {term}: {scenario.label}")
             for way, found in court.try_methods(scenario, n_panels).items():
-                common = _common_fields(court.sample, scenario, way, draws, stamp)
-                records += _measure(found, common)
+                common = common_fields(court, scenario, way, stamp)
+                common["draws"] = draws if way == "permutation" else 0
+                records += measure_method(found, common)
     return results.to_frame(records)
 
 
-def _common_fields(
-    sample: effects.Sample, scenario: Scenario, way: str, draws: int, stamp: str
-) -> dict:
-    design, cells = sample.design, sample.cells
+def together(*tried: pd.DataFrame) -> pd.DataFrame:
+    """Return the records of several trials as one table."""
+    return pd.concat(tried, ignore_index=True)
+
+
+def common_fields(court: Court, scenario: Scenario, way: str, stamp: str) -> dict:
+    """Return what all records of one method in one scenario say."""
+    design, cells, rows = court.sample.design, court.sample.cells, court.sample.rows
     return {
         "result_id": f"methods-t{design.term.number}-{scenario.name}-{way}",
         "term": design.term.number,
@@ -380,12 +386,11 @@ def _common_fields(
         "clock": design.term.clock,
         "fields_map": design.fields_map,
         "sample": scenario.label,
-        "method": METHODS[way],
-        "draws": draws if way == "permutation" else 0,
+        "method": METHODS.get(way, way),
         "n_cells": len(cells),
         "n_targeted": int(cells["is_targeted"].sum()),
         "n_blocks": cells["block"].nunique(),
-        "n_observations": len(sample.rows),
+        "n_observations": len(rows),
         "baseline_years": "-".join(map(str, design.baseline_years)),
         "term_years": "-".join(map(str, design.term_years)),
         "input_hash": stamp,
@@ -394,12 +399,9 @@ def _common_fields(
     }
 
 
-def _measure(found: Found, common: dict) -> list[Trial]:
+def measure_method(found: Found, common: dict) -> list[Trial]:
     """Turn what one method found in each panel into its records."""
     n = len(found.estimate)
-    error = found.estimate.std(ddof=1) / np.sqrt(n)
-    mean = found.estimate.mean()
-    ends = mean + scipy.stats.norm.ppf((1 + inference.LEVEL) / 2) * error * np.array([-1, 1])
     covered = (found.low <= 0) & (found.high >= 0)
 
     def record(measure: str, effect: float = 0.0, **values) -> Trial:
@@ -414,41 +416,48 @@ def _measure(found: Found, common: dict) -> list[Trial]:
         )
 
     records = [
-        record(
-            "bias",
-            estimate=_percent(mean),
-            low=_percent(ends[0]),
-            high=_percent(ends[1]),
-            std_error=100 * error,
-        ),
+        record("bias", **mean(found.estimate)),
         record("spread", estimate=100 * found.estimate.std(ddof=1)),
-        record("coverage", **_share(covered)),
-        record("rejection", **_share(~covered)),
+        record("coverage", **share(covered)),
+        record("rejection", **share(~covered)),
     ]
     for effect in POWER_EFFECTS:
         shift = np.log1p(effect)
         detected = (found.low + shift > 0) | (found.high + shift < 0)
-        records.append(record("power", effect, **_share(detected)))
+        records.append(record("power", effect, **share(detected)))
     if common["way"] == "permutation":
         printed = np.array([inference.smallest_detectable(each) for each in found.spread])
         middle = float(np.median(printed))
-        share = _share((found.low + middle > 0) | (found.high + middle < 0))
+        found_it = (found.low + middle > 0) | (found.high + middle < 0)
         records.append(record("detectable", estimate=_percent(middle)))
-        records.append(record("power-at-detectable", np.expm1(middle), **share))
+        records.append(record("power-at-detectable", np.expm1(middle), **share(found_it)))
     return records
 
 
-def _share(happened: np.ndarray) -> dict:
+def mean(values: np.ndarray) -> dict:
+    """Return the mean of log values in percent, with its Monte Carlo error and interval."""
+    error = values.std(ddof=1) / np.sqrt(len(values))
+    half = scipy.stats.norm.ppf((1 + inference.LEVEL) / 2) * error
+    middle = values.mean()
+    return {
+        "estimate": _percent(middle),
+        "low": _percent(middle - half),
+        "high": _percent(middle + half),
+        "std_error": 100 * error,
+    }
+
+
+def share(happened: np.ndarray) -> dict:
     """Return a share of panels in percent, with its Monte Carlo error and Wilson interval."""
-    share = happened.mean()
+    part = happened.mean()
     ends = scipy.stats.binomtest(int(happened.sum()), len(happened)).proportion_ci(
         inference.LEVEL, "wilson"
     )
     return {
-        "estimate": 100 * share,
+        "estimate": 100 * part,
         "low": 100 * ends.low,
         "high": 100 * ends.high,
-        "std_error": 100 * np.sqrt(share * (1 - share) / len(happened)),
+        "std_error": 100 * np.sqrt(part * (1 - part) / len(happened)),
         "unit": "percent of panels",
     }
 
