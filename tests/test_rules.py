@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from conftest import ROOT
 
-from clusterpolicy import checking, evidence, panel, rules, sources
+from clusterpolicy import checking, evidence, panel, plausibility, rules, sources
 
 # ---- Edits: each takes the rows of a table, header first, so that rows[n - 1] is line n ---------
 
@@ -459,7 +459,7 @@ def test_a_list_that_cannot_be_written_does_not_hide_the_fault(folder, listing):
 
 
 def warnings_of(table, check, *edits):
-    found = checking.find_warnings(check(table, *edits), rules.RULES[table])
+    found = plausibility.find_warnings(check(table, *edits), rules.RULES[table])
     return [(each.line, each.column, each.value, each.reason) for each in found]
 
 
@@ -504,6 +504,9 @@ def test_the_warnings_of_the_repository_are_those_that_were_looked_at(raw_tables
     zeros = found[found["reason"].str.startswith("printed as 0")]
     assert sorted(set(zeros["row"].str[:10])) == ["47,iron_st", "47,nonferr"]
     assert len(zeros) == 10
+    counts = plausibility.count_warnings(found).set_index("what")
+    assert counts["warnings"].sum() == len(found)
+    assert counts.loc["figures printed as 0 that may be hidden"].tolist() == [10, 1]
 
 
 def test_a_wrong_code_is_not_reported_again_as_a_missing_prefecture(check):

@@ -19,18 +19,7 @@ PREFECTURE_CODES = tuple(f"{code:02d}" for code in range(1, 48))
 _YEAR = re.compile(r"(19|20)[0-9]{2}")
 # So many faults of a run are listed, each with its row; standard error has the first in a line.
 MOST_LISTED = 1000
-# Line, column, value, and how far it is from the year before.
-Jump = tuple[int, str, str, str]
-# Key of what is known from nowhere in particular (sources.csv).
-BACKGROUND = "BK"
 LISTED = ("severity", "file", "line", "column", "value", "reason", "row")
-# From one year to the next. The largest real changes of a prefecture's series are 1.74 and 0.54, of
-# a national industry 1.50 and 0.72: what is beyond 5 and 1/5 is another unit or another place.
-LARGEST_CHANGE, NOTABLE_CHANGE = 5.0, 1.5
-# Over more years than these it takes no slip for a series to change by half.
-NOTABLE_YEARS = 2
-# A single cell may do so: a refinery closes, a plant moves.
-NOTABLE_CELL_CHANGE = 10.0
 
 
 @dataclass(frozen=True)
@@ -126,37 +115,8 @@ def check_table(table: pd.DataFrame, rules: Rules) -> pd.DataFrame:
         faults = [*_span_faults(table, rules.spans)]
         if rules.complete is not None:
             faults += _missing_prefectures(table, rules.complete)
-        faults += [_another_unit(jump) for jump in _jumps(table, rules, LARGEST_CHANGE)]
     raise_faults(table, faults)
     return table
-
-
-def find_warnings(table: pd.DataFrame, rules: Rules) -> list[Fault]:
-    """Find what a person should look at although no rule is broken.
-
-    Low confidence and knowledge without a source; figures that change by half within a year;
-    single cells that change tenfold; a printed 0 where nil has a mark of its own; blanks around a
-    text.
-
-    Parameters
-    ----------
-    table : DataFrame
-        Table that ``check_table`` has accepted.
-    rules : Rules
-        Its rules.
-    """
-    jumps = _jumps(table, rules, NOTABLE_CHANGE, NOTABLE_YEARS)
-    if rules.fiscal_years is not None:
-        jumps += _cell_jumps(table)
-    look = "look whether it is real, or a slip"
-    return sorted(
-        {
-            *_weak_rows(table, rules),
-            *_blank_ends(table, rules),
-            *_printed_zeros(table, rules),
-            *(Fault(line, column, value, f"{far}: {look}") for line, column, value, far in jumps),
-        }
-    )
 
 
 def check_codes(table: pd.DataFrame, column: str, known: Iterable[str], where: str) -> None:
@@ -175,6 +135,11 @@ def check_codes(table: pd.DataFrame, column: str, known: Iterable[str], where: s
             reason = f"unknown code: correct it, or add it to {where}"
             faults.append(Fault(line, column, unknown[0], reason))
     raise_faults(table, faults)
+
+
+def year_columns(table: pd.DataFrame) -> list[str]:
+    """Return the year columns of a table that is wide by year."""
+    return [column for column in table.columns if _YEAR.fullmatch(column)]
 
 
 def raise_faults(table: pd.DataFrame, faults: Iterable[Fault]) -> None:
@@ -357,103 +322,3 @@ def _span_faults(table: pd.DataFrame, spans: tuple[tuple[str, str], ...]) -> Ite
         for line in table.index[years[last] < years[first]]:
             reason = f"before {first}: correct one of the two"
             yield Fault(int(line), last, table.at[line, last], reason)
-
-
-def _another_unit(jump: Jump) -> Fault:
-    line, column, value, change = jump
-    return Fault(line, column, value, f"{change}: another unit, or a slip: correct it")
-
-
-def _jumps(table: pd.DataFrame, rules: Rules, factor: float, years: float = np.inf) -> list[Jump]:
-    """Find figures that are more than `factor` times, or less than its inverse, those before.
-
-    Of series, those of a prefecture that are at most so many `years` apart; of tables that are wide
-    by year, the national sum of each industry, over the cells that both years tell.
-    """
-    if rules.steady is not None:
-        return _series_jumps(table, rules.steady, rules.key, factor, years)
-    if rules.fiscal_years is None:
-        return []
-    now, before = _wide_figures(table)
-    told = now.notna() & before.notna()
-    by_industry = table["industry"]
-    first_line = pd.Series(table.index, table.index).groupby(by_industry).first()
-    sums = [figures.where(told).groupby(by_industry).sum() for figures in (now, before)]
-    sums = [each.set_axis(first_line[each.index]) for each in sums]
-    what = "times the national sum of the year before"
-    return list(_far(*sums, factor, what))
-
-
-def _ratio(times: float) -> str:
-    return f"{times:.3g}" if times < 1000 else f"{times:,.0f}"
-
-
-def _series_jumps(
-    table: pd.DataFrame, column: str, key: tuple[str, ...], factor: float, years: float
-) -> list[Jump]:
-    of_one = [name for name in key if name != "year"]
-    ordered = table.assign(figure=pd.to_numeric(table[column])).sort_values("year", kind="stable")
-    groups = ordered.groupby(of_one, sort=False)
-    ratio = ordered["figure"] / groups["figure"].shift()
-    year = groups["year"].shift()
-    is_near = ordered["year"].astype(int) - year.astype(float) <= years
-    return [
-        (
-            int(line),
-            column,
-            table.at[line, column],
-            f"{_ratio(ratio[line])} times that of {year[line]}",
-        )
-        for line in ordered.index[is_near & ((ratio > factor) | (ratio < 1 / factor))]
-    ]
-
-
-def _cell_jumps(table: pd.DataFrame) -> Iterable[Jump]:
-    """Find single cells that change tenfold."""
-    what = "times the figure of the year before"
-    return _far(*_wide_figures(table), NOTABLE_CELL_CHANGE, what)
-
-
-def _wide_figures(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the figures of a table that is wide by year, and those of the year before."""
-    years = [column for column in table.columns if _YEAR.fullmatch(column)]
-    figures = table[years].apply(pd.to_numeric, errors="coerce")
-    return figures, figures.shift(1, axis=1)
-
-
-def _far(now: pd.DataFrame, before: pd.DataFrame, factor: float, what: str) -> Iterable[Jump]:
-    """List where `now` is far from `before`; figures at or below zero have no ratio."""
-    ratio = (now / before).where((now > 0) & (before > 0))
-    for year in ratio.columns:
-        far = ratio[year][(ratio[year] > factor) | (ratio[year] < 1 / factor)]
-        for line, times in far.items():
-            yield int(line), year, f"{now.at[line, year]:.0f}", f"{_ratio(times)} {what}"
-
-
-def _weak_rows(table: pd.DataFrame, rules: Rules) -> Iterable[Fault]:
-    if "confidence" in table.columns:
-        reason = "low confidence: find a source that says it"
-        for line in table.index[table["confidence"] == "low"]:
-            yield Fault(int(line), "confidence", "low", reason)
-    elif "source" in table.columns:
-        reason = "background knowledge that nobody has verified: find a source"
-        for line in table.index[
-            table["source"].str.split(";").map(lambda keys: BACKGROUND in keys)
-        ]:
-            yield Fault(int(line), "source", table.at[line, "source"], reason)
-
-
-def _blank_ends(table: pd.DataFrame, rules: Rules) -> Iterable[Fault]:
-    for column in rules.columns:
-        for line in table.index[table[column] != table[column].str.strip()]:
-            reason = "a blank at its start or end: remove it"
-            yield Fault(int(line), column, table.at[line, column], reason)
-
-
-def _printed_zeros(table: pd.DataFrame, rules: Rules) -> Iterable[Fault]:
-    if rules.fiscal_years is None:
-        return
-    reason = "printed as 0 in a table that marks nil as -: it may be hidden"
-    for year in (column for column in table.columns if _YEAR.fullmatch(column)):
-        for line in table.index[table[year].str.fullmatch(r"-?0+(\.0+)?")]:
-            yield Fault(int(line), year, table.at[line, year], reason)

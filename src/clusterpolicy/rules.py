@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from clusterpolicy import checking
+from clusterpolicy import checking, plausibility
 from clusterpolicy.checking import PREFECTURE_CODES, Kind, Rules
 
 BASES = ("b1995", "b2000", "b2005", "b2011")
@@ -443,7 +443,7 @@ RULES: dict[str, Rules] = {
 
 
 def check_raw(table: pd.DataFrame, name: str) -> pd.DataFrame:
-    """Hold a raw table against its rules (``checking.check_table``).
+    """Hold a raw table against its rules (``checking``) and its figures against one another.
 
     Parameters
     ----------
@@ -452,7 +452,8 @@ def check_raw(table: pd.DataFrame, name: str) -> pd.DataFrame:
     name : str
         Name of the table, a key of ``RULES``.
     """
-    return checking.check_table(table, RULES[name])
+    checking.check_table(table, RULES[name])
+    return plausibility.check_changes(table, RULES[name])
 
 
 def find_warnings(raw: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -466,11 +467,11 @@ def find_warnings(raw: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row per warning: the columns ``checking.LISTED``; see ``checking.find_warnings``.
+        One row per warning: the columns ``checking.LISTED``; see ``plausibility.find_warnings``.
     """
     rows = [
         checking.describe(table, warning, "warning")
         for name, table in raw.items()
-        for warning in checking.find_warnings(table, RULES[name])
+        for warning in plausibility.find_warnings(table, RULES[name])
     ]
     return pd.DataFrame(rows, columns=list(checking.LISTED))
