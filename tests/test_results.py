@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from small_results import record, records, small_study
 
-from clusterpolicy import effects, inference, results, sources
+from clusterpolicy import crosschecks, effects, inference, results, sources
 
 DRAWS = 199
 
@@ -112,6 +112,38 @@ def test_a_record_is_the_estimate_in_percent(study, first_term):
     for column in ("estimate", "low", "high", "band_low", "band_high"):
         assert year[column].item() == pytest.approx(100 * (math.exp(of_year[column]) - 1))
     assert year["p_value"].item() == of_year["p_value"]
+    assert year["adjusted_p"].item() == of_year["adjusted_p"] >= of_year["p_value"]
+
+    wild = crosschecks.wild_bootstrap(difference, draws=DRAWS)
+    assert row["wild_p"] == wild.p_value
+    bounds = crosschecks.honest_bounds(
+        event.years.set_index("year")["estimate"], event.covariance, design.base_year
+    )
+    assert row["breakdown"] == bounds.breakdown
+    for column, ends in (("wild", wild), ("honest", bounds)):
+        for end in ("low", "high"):
+            in_percent = 100 * (math.exp(getattr(ends, end)) - 1)
+            assert row[f"{column}_{end}"] == pytest.approx(in_percent)
+
+
+def test_readings_of_one_design_are_a_family(first_term):
+    """Holm: the smaller of two p-values doubled, the larger no smaller than that."""
+    found = results.choose(first_term)
+    for _, rows in found.groupby(["clock", "base", "sample"]):
+        p_values = rows["p_value"].sort_values()
+        assert len(p_values) == 2
+        smaller, larger = min(2 * p_values.iloc[0], 1), p_values.iloc[1]
+        adjusted = rows.loc[p_values.index, "adjusted_p"].tolist()
+        assert adjusted == pytest.approx([smaller, max(smaller, larger)])
+
+
+def test_every_triple_difference_has_its_cross_check_and_only_main_ones_their_drift(first_term):
+    found = results.choose(first_term)
+    assert found[["wild_p", "wild_low", "wild_high", "std_error"]].notna().all(axis=None)
+    is_main = found["role"] == "main"
+    drift = found[["breakdown", "honest_low", "honest_high"]]
+    assert drift[is_main].notna().all(axis=None)
+    assert drift[~is_main].isna().all(axis=None)
 
 
 def test_the_known_effect_lies_in_the_interval_of_every_design(first_term):
@@ -152,7 +184,8 @@ def test_a_design_with_too_little_is_recorded_with_counts_and_no_numbers(real_st
     )
     assert row[["n_cells", "n_targeted", "n_blocks"]].tolist() == [60, 4, 6]
     numbers = ["estimate", "low", "high", "p_value", "std_error", "mde", "pretrend_p"]
-    assert row[numbers].isna().all()
+    crosses = ["adjusted_p", "wild_p", "wild_low", "breakdown", "honest_high"]
+    assert row[numbers + crosses].isna().all()
     assert row["grade"] == 0
     of_narrow = results.choose_reading(found, "funded", "narrow")
     assert set(of_narrow["design"]) == {"triple difference"}

@@ -295,7 +295,8 @@ class EventStudy:
     ----------
     years : DataFrame
         ``year``, ``estimate``, ``low``, ``high`` (pointwise), ``band_low``, ``band_high``
-        (simultaneous over all years), ``p_value`` (pointwise), ``spread``, ``n_cells``,
+        (simultaneous over all years), ``p_value`` (pointwise), ``adjusted_p`` (for all years),
+        ``spread``, ``n_cells``,
         ``n_targeted``.
     pretrend_p : float
         p-value of "no effect in any baseline year", from the largest of them; NaN without years.
@@ -341,6 +342,7 @@ def event_study(sample: Sample, assignments: Assignments, level: float = LEVEL) 
         scores[fy] = _score(contrast, of_years[fy])
     defined = {fy: each for fy, each in scores.items() if not np.isnan(each.estimate)}
     joint = JointTest.of([each.statistic(0) for each in defined.values()])
+    adjusted = dict(zip(defined, joint.adjusted, strict=True)) if defined else {}
     rows = []
     for fy, each in scores.items():
         test, (band_low, band_high) = _test(each, level, joint.level_of_each(level))
@@ -353,6 +355,7 @@ def event_study(sample: Sample, assignments: Assignments, level: float = LEVEL) 
                 "band_low": band_low,
                 "band_high": band_high,
                 "p_value": test.p_value,
+                "adjusted_p": max(test.p_value, adjusted.get(fy, float("nan"))),
                 "spread": test.spread,
                 "n_cells": len(of_years[fy].actual),
                 "n_targeted": int(of_years[fy].actual.sum()),
@@ -391,6 +394,23 @@ class JointTest:
         """p-value of no effect anywhere: the share of assignments with as small a smallest p."""
         smallest = self.each.min(axis=1)
         return float((smallest <= smallest[0]).mean())
+
+    @property
+    def adjusted(self) -> np.ndarray:
+        """p-values adjusted for one another by step-down [1]_, n_tests.
+
+        The chance that, without any effect, the smallest p-value of this test and of those with
+        larger ones is as small; never below that of a test with a smaller p-value.
+
+        References
+        ----------
+        .. [1] Westfall and Young (1993), Resampling-Based Multiple Testing, algorithm 2.8.
+        """
+        order = np.argsort(self.each[0], kind="stable")
+        steps = [JointTest(self.each[:, order[place:]]).p_value for place in range(len(order))]
+        adjusted = np.empty(len(order))
+        adjusted[order] = np.maximum.accumulate(steps)
+        return adjusted
 
     def level_of_each(self, level: float) -> float:
         """Return the level of each test at which all hold together at `level`."""

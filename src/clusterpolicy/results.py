@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from clusterpolicy import clusters, effects, inference, sources
+from clusterpolicy import clusters, crosschecks, effects, inference, sources
 from clusterpolicy.panel import Study
 
 # Maryland scientific methods scale; difference-in-differences designs stop at 3.
@@ -64,6 +64,9 @@ class Estimate:
         Level of interval and band.
     p_value, smallest_p : float
         p-value of no effect, and the smallest that the draws allow.
+    adjusted_p : float
+        p-value within its family: the years of one event study (step-down over shared draws), or
+        the readings of the fields map of one term, clock and design (Holm).
     method : str
         Method of inference.
     draws : int
@@ -71,6 +74,8 @@ class Estimate:
         Clustered by ``vcov_group``, a cross-check.
     vcov_group : str
     n_groups : int
+    wild_p, wild_low, wild_high : float
+        Wild cluster bootstrap by ``vcov_group``, another cross-check; same unit as the estimate.
     mde : float
         Minimum detectable effect, same unit as the estimate.
     n_cells, n_targeted, n_blocks, n_observations : int
@@ -78,6 +83,9 @@ class Estimate:
         ``"1996-2000"``.
     pretrend_p, pretrend_detectable : float
         Test of the years before the term and the difference in one of them it would find.
+    breakdown, honest_low, honest_high : float
+        How many times the largest change before the term a change in the term may be for the mean
+        of its years still to differ from zero, and their interval at once that change.
     grade : int
     status, reason : str
         ``estimated`` or ``not estimable``, and why.
@@ -105,11 +113,15 @@ class Estimate:
     level: float = inference.LEVEL
     p_value: float = math.nan
     smallest_p: float = math.nan
+    adjusted_p: float = math.nan
     method: str = "permutation of targets over blocks"
     draws: int = 0
     std_error: float = math.nan
     vcov_group: str = ""
     n_groups: int = 0
+    wild_p: float = math.nan
+    wild_low: float = math.nan
+    wild_high: float = math.nan
     mde: float = math.nan
     n_cells: int = 0
     n_targeted: int = 0
@@ -119,6 +131,9 @@ class Estimate:
     term_years: str = ""
     pretrend_p: float = math.nan
     pretrend_detectable: float = math.nan
+    breakdown: float = math.nan
+    honest_low: float = math.nan
+    honest_high: float = math.nan
     grade: int = 0
     status: str = "estimated"
     reason: str = ""
@@ -188,7 +203,7 @@ def estimate_term(study: Study, number: int, draws: int = inference.DRAWS) -> pd
             own = _estimate_design(sample, common, study, draws)
         for design in designs:
             records += [_on_clock(record, design.term.clock) for record in own]
-    return to_frame(records)
+    return _adjust_readings(to_frame(records))
 
 
 def _same_years(designs: list[effects.Design]) -> list[list[effects.Design]]:
@@ -199,6 +214,14 @@ def _same_years(designs: list[effects.Design]) -> list[list[effects.Design]]:
         key = (*years, design.base, design.fields_map, design.sample)
         groups.setdefault(key, []).append(design)
     return list(groups.values())
+
+
+def _adjust_readings(table: pd.DataFrame) -> pd.DataFrame:
+    """Adjust the p-values of the triple differences for there being two readings of the fields."""
+    triple = table[table["design"] == "triple difference"]
+    families = triple.groupby(["clock", "base", "sample"])
+    adjusted = families["p_value"].transform(crosschecks.adjust_by_holm)
+    return table.assign(adjusted_p=table["adjusted_p"].fillna(adjusted))
 
 
 def _on_clock(record: Estimate, clock: str) -> Estimate:
@@ -241,6 +264,7 @@ def _estimate_design(
         return [Estimate(**common, status="not estimable", reason=reason)]
     assignments = inference.permute_targets(sample.cells, draws)
     test = inference.permutation_test(difference.contrast, assignments)
+    wild = crosschecks.wild_bootstrap(difference, draws=draws)
     study_years = inference.event_study(sample, assignments) if common["role"] == "main" else None
     common = {
         **common,
@@ -255,6 +279,7 @@ def _estimate_design(
         pretrend = {
             "pretrend_p": study_years.pretrend_p,
             "pretrend_detectable": _percent(study_years.pretrend_detectable),
+            **_honest_fields(study_years, sample.design.base_year),
         }
         if study_years.pretrend_p <= PRETREND_LEVEL:
             common["grade"] = min(common["grade"], GRADE_AFTER_PRETREND)
@@ -267,6 +292,9 @@ def _estimate_design(
             high=_percent(test.high),
             p_value=test.p_value,
             std_error=100 * difference.std_error,
+            wild_p=wild.p_value,
+            wild_low=_percent(wild.low),
+            wild_high=_percent(wild.high),
             mde=_percent(inference.smallest_detectable(test.spread)),
         )
     ]
@@ -274,6 +302,16 @@ def _estimate_design(
         records += [_year_record(common, row) for row in study_years.years.itertuples()]
         records += _baseline_records(common, sample, study)
     return records
+
+
+def _honest_fields(study_years: inference.EventStudy, base_year: int) -> dict:
+    estimates = study_years.years.set_index("year")["estimate"]
+    bounds = crosschecks.honest_bounds(estimates, study_years.covariance, base_year)
+    return {
+        "breakdown": bounds.breakdown,
+        "honest_low": _percent(bounds.low),
+        "honest_high": _percent(bounds.high),
+    }
 
 
 def _year_record(common: dict, row) -> Estimate:
@@ -293,6 +331,7 @@ def _year_record(common: dict, row) -> Estimate:
         band_low=_percent(row.band_low),
         band_high=_percent(row.band_high),
         p_value=row.p_value,
+        adjusted_p=row.adjusted_p,
         mde=_percent(inference.smallest_detectable(row.spread)),
     )
 
