@@ -1,5 +1,7 @@
 """What the page of a project says: its answer, what is for and against it, what is unknown."""
 
+import re
+
 import pandas as pd
 
 from clusterpolicy import portfolio, register
@@ -318,12 +320,21 @@ def record_sentence(profile: Profile) -> str:
     """Say how much of what a register would hold is recorded, and what is not."""
     known = portfolio.what_is_recorded(profile.study.projects).loc[profile.project_id]
     missing = [portfolio.ASKED[column] for column in known.index[~known]]
-    confidence = profile.project["confidence"]
     sentence = (
-        f"Of {len(known)} things that a register of projects would say, the sources found say "
-        f"{int(known.sum())} (confidence of the row: {confidence})"
+        f"What is known of {title(profile.project)} comes from {listed(_publishers(profile))}: of "
+        f"{len(known)} things that a register of projects would say, {int(known.sum())} are found "
+        f"(confidence: {profile.project['confidence']})"
     )
     return f"{sentence}; not found: {listed(missing)}." if missing else f"{sentence}."
+
+
+def _publishers(profile: Profile) -> list[str]:
+    """Name who published what the project's row stands on, without explanations in brackets."""
+    named = profile.study.sources.set_index("source")["publisher"]
+    found = [named[key] for key in profile.project["source"].split(";")]
+    own = {"this project": "background knowledge of this study"}
+    short = [own.get(each, re.sub(r"\s*\((?!private).*\)", "", each)) for each in found]
+    return list(dict.fromkeys(short))
 
 
 def weigh(profile: Profile) -> dict[str, str]:
@@ -394,11 +405,11 @@ def unknowns(profile: Profile) -> list[str]:
         found.append(f"Which body ran it for the {project['bureau']} bureau.")
     if project["first_fy_basis"] == "assumed from national term":
         found.append(
-            f"When it began: FY{project['first_fy']} is the first year of term "
+            f"When {title(project)} began: FY{project['first_fy']} is the first year of term "
             f"{profile.term.number}, taken because no document with another was found."
         )
     elif is_missing(project["first_fy"]):
-        found.append("When it began.")
+        found.append(f"When {title(project)} began.")
     if project["in_official_count"] == "uncertain":
         found.append("Whether the ministry counted it among the projects of the term.")
     hidden = int(profile.paths["n_hidden"].max())
