@@ -225,7 +225,8 @@ def concentrate(cells: pd.DataFrame, years: Sequence[int] | None = None) -> pd.D
             row |= {f"{name}_low": least, f"{name}_high": most}
         # The most that one plant a prefecture can make of it, whatever the hidden cells hold.
         plants = bound_index(INDICES["herfindahl"], low.clip(0), high.clip(0), weights)[1]
-        row["eg_low"] = ellison_glaeser(row["raw_concentration_low"], weights, plants)
+        least = row["raw_concentration_low"]
+        row["eg_low"] = ellison_glaeser(least, weights, plants) if plants < 1 else -np.inf
         row["eg_high"] = ellison_glaeser(row["raw_concentration_high"], weights, 0.0)
         rows.append(row)
     return pd.DataFrame(rows)
