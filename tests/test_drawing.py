@@ -154,3 +154,28 @@ def test_hostile_text_in_a_figure_is_drawn_not_run():
     names = {element.tag for element in ElementTree.fromstring(drawn).iter()}
     assert names <= {"svg", "desc", "defs", "g", "path", "use", "clipPath", "rect"}
     assert "javascript" not in drawn
+
+
+def places(drawing):
+    """Return every letter drawn with its place, words that are referred to taken apart."""
+    words = dict(re.findall(r'<g id="(w\d+)">(.*?)</g>', drawing))
+    drawing = re.sub(r"<defs>.*?</defs>", "", drawing)
+    found = []
+    for name, x in re.findall(r'<use href="#([lw]\d+)"(?: x="(-?\d+)")?/>', drawing):
+        inside = re.findall(r'href="#(l\d+)"(?: x="(-?\d+)")?', words.get(name, ""))
+        placed = [(letter, int(step or 0)) for letter, step in inside] or [(name, 0)]
+        found += [(letter, int(x or 0) + step) for letter, step in placed]
+    return found
+
+
+def test_words_drawn_again_are_referred_to_and_stand_where_they_stood():
+    figure = Figure(figsize=(6, 2))
+    for row in range(4):
+        figure.text(0.05, 0.2 * row, f"Manufacturing and cluster projects, Term {row}")
+    page = drawing.share_letters(drawing.svg_of(figure, "fig-a"))
+    shorter = drawing.share_words(page)
+    assert len(shorter) < 0.8 * len(page)
+    before, after = places(page), places(shorter)
+    assert [letter for letter, _ in before] == [letter for letter, _ in after]
+    assert max(abs(a - b) for (_, a), (_, b) in zip(before, after, strict=True)) <= 1
+    assert set(re.findall(r'href="#(w\d+)"', shorter)) == set(re.findall(r'id="(w\d+)"', shorter))

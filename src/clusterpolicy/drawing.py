@@ -10,7 +10,9 @@ from __future__ import annotations
 import base64
 import io
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from clusterpolicy.wording import escape
@@ -22,6 +24,11 @@ MARKS_OF_AN_SVG = 2_000
 # Letters are drawn in units of a 6,400th of their size; a 640th is below what a printer can place.
 _LETTER_SCALE = 'transform="scale(0.015625)"'
 _SMALLER_LETTER_SCALE = 'transform="scale(.15625)"'
+# Hundredths of the letters' size: a blank of either font is wider than this.
+NARROWEST_BLANK = 20
+SHORTEST_SHARED_WORD = 3
+_PLACED = re.compile(r'<use href="#(l\d+)"(?: x="(-?\d+)")?/>')
+_RUN = re.compile(rf"(?:{_PLACED.pattern.replace('(l', '(?:l').replace('(-?', '(?:-?')}){{3,}}")
 _LETTER = re.compile(rf'<path id="([^"]*)" d="([^"]*)" {re.escape(_SMALLER_LETTER_SCALE)}/>')
 
 
@@ -128,6 +135,68 @@ def share_letters(page: str) -> str:
     page = _LETTER.sub(define, page)
     page = re.sub(r'<use href="#([^"]*)"', lambda m: f'<use href="#{names.get(m[1], m[1])}"', page)
     return page.replace("<defs></defs>", "")
+
+
+def share_words(page: str) -> str:
+    """Define each word that the figures of a page draw more than once, and refer to it after that.
+
+    A word is a run of letters without a wider gap. Which gaps are wider is learnt from the page:
+    after a letter, the narrowest step found is its own width. Letters of the same word are placed
+    alike to a hundredth of their size, which is what rounding leaves of their places.
+
+    Parameters
+    ----------
+    page : str
+        HTML after `share_letters`.
+
+    Returns
+    -------
+    str
+        The same page, with ``<use>`` of a word in place of its letters.
+    """
+    texts = [_letters_of(run[0]) for run in _RUN.finditer(page)]
+    widths: dict[str, int] = {}
+    for (letter, x), (_, next_x) in (pair for text in texts for pair in pairwise(text)):
+        widths[letter] = min(widths.get(letter, next_x - x), next_x - x)
+    counts = Counter(
+        tuple(letter for letter, _ in word) for text in texts for word in _words(text, widths)
+    )
+    shared: dict[tuple[str, ...], tuple[str, list[int]]] = {}
+
+    def write(word: list[tuple[str, int]]) -> str:
+        letters, start = tuple(letter for letter, _ in word), word[0][1]
+        steps = [x - start for _, x in word]
+        plain = "".join(_use(letter, x) for letter, x in word)
+        if len(word) < SHORTEST_SHARED_WORD or counts[letters] < 2:
+            return plain
+        if letters not in shared:
+            shared[letters] = f"w{len(shared)}", steps
+            name = shared[letters][0]
+            inside = "".join(map(_use, letters, steps))
+            return f'<defs><g id="{name}">{inside}</g></defs>{_use(name, start)}'
+        name, known = shared[letters]
+        is_alike = all(abs(a - b) <= 1 for a, b in zip(known, steps, strict=True))
+        return _use(name, start) if is_alike else plain
+
+    return _RUN.sub(lambda run: "".join(map(write, _words(_letters_of(run[0]), widths))), page)
+
+
+def _letters_of(run: str) -> list[tuple[str, int]]:
+    return [(letter, int(x or 0)) for letter, x in _PLACED.findall(run)]
+
+
+def _words(text: list[tuple[str, int]], widths: Mapping[str, int]) -> list[list[tuple[str, int]]]:
+    """Cut a line of letters where the step to the next is wider than the letter."""
+    words = [text[:1]]
+    for (letter, x), following in pairwise(text):
+        if not 0 <= following[1] - x - widths[letter] < NARROWEST_BLANK:
+            words.append([])
+        words[-1].append(following)
+    return words
+
+
+def _use(name: str, x: int) -> str:
+    return f'<use href="#{name}" x="{x}"/>' if x else f'<use href="#{name}"/>'
 
 
 def _own_ids(drawn: str, prefix: str) -> str:

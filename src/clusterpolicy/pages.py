@@ -20,7 +20,7 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
-from clusterpolicy.drawing import share_letters
+from clusterpolicy.drawing import share_letters, share_words
 from clusterpolicy.mathml import UnknownTex, to_mathml
 from clusterpolicy.printing import OUTPUT_MARK
 from clusterpolicy.wording import escape
@@ -93,7 +93,7 @@ class Book:
 def build(notebook: nbformat.NotebookNode, spec: PageSpec) -> str:
     """Make the page; see `report.page`."""
     book = Book(notebook)
-    blocks = share_letters("\n".join(_blocks(notebook, book, spec.title)))
+    blocks = share_words(share_letters("\n".join(_blocks(notebook, book, spec.title))))
     first = next((plain(h.markup) for h in book.headings if h.level == 1), spec.title)
     exporter = _exporter()
     exporter.environment.filters["text"] = escape
