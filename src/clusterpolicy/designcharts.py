@@ -8,7 +8,6 @@ from clusterpolicy import (
     exposure,
     outcomes,
     report,
-    staggered,
     theme,
     withdrawal,
     yearaxis,
@@ -21,17 +20,6 @@ from clusterpolicy.wording import format_years
 
 MARGIN_SHADE = "#dde8dc"
 WIDEST = 120.0  # percent, beyond which a band is cut
-
-
-def show_cohorts(further: pd.DataFrame, clock: str, fields_map: str) -> None:
-    """Show the table of cohorts; nothing in a term that has none."""
-    records = choose_design(further, staggered.DESIGN, clock, fields_map)
-    if not records.empty:
-        report.show(
-            designtables.cohorts_table(records, theme.OWN_ESTIMATES),
-            caption="Cells by the year in which they were first targeted",
-            name="cohorts",
-        )
 
 
 def show_exposure(study: Study, further: pd.DataFrame, clock: str, fields_map: str) -> None:

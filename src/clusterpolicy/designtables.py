@@ -1,4 +1,4 @@
-"""The tables of the further designs: projects, cohorts and further outcomes, each with its CSV."""
+"""The tables of the further designs: projects and further outcomes, each with its CSV."""
 
 import pandas as pd
 
@@ -40,31 +40,6 @@ def territories_table(territories: pd.DataFrame, source: str) -> Table:
         kinds=kinds,
         decimals=decimals,
         symbols=NOT_ESTIMABLE,
-    )
-
-
-def cohorts_table(records: pd.DataFrame, source: str) -> Table:
-    """Print what each staggered estimator finds for each cohort, or why it finds nothing."""
-    data = records.assign(estimator=records["method"].str.split(",").str[0])
-    labels = {
-        "sample": "Cells",
-        "estimator": "Estimator",
-        "estimate": "Estimate",
-        "low": "From",
-        "high": "To",
-        "p_value": "p",
-        "n_targeted": "Cells of the cohort",
-        "reason": "Not estimable because",
-    }
-    return plain_table(
-        _rounded(data)[list(labels)],
-        labels,
-        "percent; 95 % interval",
-        source,
-        _years(records),
-        kinds={"estimate": "signed", "low": "signed", "high": "signed", "p_value": "p"},
-        decimals={"p_value": 3},
-        stub=2,
     )
 
 

@@ -8,7 +8,6 @@ import pandas as pd
 from clusterpolicy import exposure, outcomes, staggered, synthetic, withdrawal
 from clusterpolicy.panel import Study
 from clusterpolicy.wording import (
-    effect_sentence,
     format_estimate,
     format_interval,
     format_number,
@@ -80,9 +79,19 @@ def outcomes_sentence(further: pd.DataFrame, clock: str, fields_map: str) -> str
     estimated = rows[rows["status"] == "estimated"]
     if estimated.empty:
         return not_estimable_sentence(rows.iloc[0])
-    return " ".join(
-        f"{row['outcome_label'][0].upper()}{row['outcome_label'][1:]}: {effect_sentence(row)}"
-        for _, row in estimated.iterrows()
+    away = estimated[(estimated["low"] > 0) | (estimated["high"] < 0)]
+    moved = estimated[estimated["pretrend_p"] <= 1 - estimated["level"]]
+    found = "; ".join(
+        f"{row['outcome_label']}: {format_estimate(row)}" for _, row in away.iterrows()
+    )
+    before = "; ".join(
+        f"{row['outcome_label']}, {format_p(row['pretrend_p'])}" for _, row in moved.iterrows()
+    )
+    alike = f"did not move alike in {before}" if before else "moved alike in all of them"
+    return (
+        f"This section stands on rung 2. In {len(away) or 'none'} of {len(estimated)} outcomes the "
+        f"interval leaves out zero{f' ({found})' if found else ''}. Before the term targeted and "
+        f"comparable cells {alike}."
     )
 
 
@@ -104,10 +113,14 @@ def withdrawal_sentence(further: pd.DataFrame, clock: str, fields_map: str) -> s
     clock, fields_map : str
     """
     rows = _of(further, withdrawal.DESIGN, clock, fields_map)
-    rows = rows[rows["role"] == "main"]
     if rows.empty:
         return "Not asked in this term: the money stopped at the end of the second."
-    return equivalence_sentence(rows.iloc[0])
+    main, others = rows[rows["role"] == "main"].iloc[0], rows[rows["role"] == "check"]
+    also = [
+        f"In base {row['base'][1:]} the change is {format_estimate(row)}: {_ruled_out(row)}."
+        for _, row in others[others["status"] == "estimated"].iterrows()
+    ]
+    return " ".join([equivalence_sentence(main), *also])
 
 
 def equivalence_sentence(record: Mapping[str, Any]) -> str:
@@ -120,23 +133,29 @@ def equivalence_sentence(record: Mapping[str, Any]) -> str:
     """
     if record["status"] != "estimated":
         return not_estimable_sentence(record)
-    margin = f"{format_number(record['mde'])} {record['unit']}"
-    is_no_loss, is_no_gain = record["low"] > -record["mde"], record["high"] < record["mde"]
-    finding = {
-        (True, True): f"a change of {margin} in either direction is ruled out",
-        (True, False): f"a loss of {margin} is ruled out, a gain of {margin} is not",
-        (False, True): f"a gain of {margin} is ruled out, a loss of {margin} is not",
-        (False, False): f"neither a loss nor a gain of {margin} is ruled out",
-    }[is_no_loss, is_no_gain]
     level = format_number(100 * record["level"])
     return (
         f"Since the money stopped targeted cells have moved by "
         f"{format_number(record['estimate'], 1, sign=True)} {record['unit']} against comparable "
         f"ones ({level} % interval {format_interval(record['low'], record['high'])}; "
-        f"{format_p(record['p_value'])} against a change of {margin} or more): {finding}. "
-        "Not finding a difference is not the same as showing that there is none: this test asks "
-        "for the second."
+        f"{format_p(record['p_value'])} against a change of {_margin(record)} or more): "
+        f"{_ruled_out(record)}. Not finding a difference is not the same as showing that there is "
+        "none: this test asks for the second."
     )
+
+
+def _margin(record: Mapping[str, Any]) -> str:
+    return f"{format_number(record['mde'])} {record['unit']}"
+
+
+def _ruled_out(record: Mapping[str, Any]) -> str:
+    margin = _margin(record)
+    return {
+        (True, True): f"a change of {margin} in either direction is ruled out",
+        (True, False): f"a loss of {margin} is ruled out, a gain of {margin} is not",
+        (False, True): f"a gain of {margin} is ruled out, a loss of {margin} is not",
+        (False, False): f"neither a loss nor a gain of {margin} is ruled out",
+    }[bool(record["low"] > -record["mde"]), bool(record["high"] < record["mde"])]
 
 
 def projects_sentence(records: pd.DataFrame) -> str:
