@@ -1,5 +1,7 @@
 """A municipal census of 47 prefectures with a designated city, small enough to add up by hand."""
 
+import datetime
+
 import numpy as np
 import pandas as pd
 
@@ -7,6 +9,8 @@ from clusterpolicy import sources
 
 LABELS_2001 = {0: "製造業計", 12: "食料品製造業", 13: "飲料・たばこ・飼料製造業", 20: "化学工業"}
 LABELS_2008 = {0: "製造業計", 9: "食料品製造業", 10: "飲料・たばこ・飼料製造業", 16: "化学工業"}
+# A file says when it was written; that of a test is the same in every run.
+WRITTEN = datetime.datetime(2013, 4, 1)
 MONEY = ("wage", "material", "sales", "va", "capital")
 
 
@@ -67,5 +71,5 @@ def write(table, folder):
     year = table["year"].iloc[0]
     path = folder / f"DTA_meti_manu{year}.dta"
     integers = {"id_muni": "int32", "id_sec2d": "int8", "year": "int16", "num_estb": "int16"}
-    table.astype(integers).to_stata(path, write_index=False, version=118)
+    table.astype(integers).to_stata(path, write_index=False, version=118, time_stamp=WRITTEN)
     return path

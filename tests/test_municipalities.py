@@ -128,7 +128,7 @@ def test_a_spoilt_converter_is_refused(read_converter, content, message):
 
 def test_a_converter_in_another_encoding_is_refused(read_converter):
     content = (HEADER + "1100,1,1100,札幌市\n").encode("cp932")
-    with pytest.raises(sources.InputMissing, match=r"^converter\.csv: not UTF-8, as it is regist"):
+    with pytest.raises(sources.InputMissing, match=r"^converter\.csv: line 2 is not UTF-8, as the"):
         read_converter(content)
 
 

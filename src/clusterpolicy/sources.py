@@ -132,14 +132,14 @@ def _decode(path: Path, shown: str) -> str:
             f"{shown}:{line}: found bytes that are not UTF-8 (a spreadsheet may have saved the "
             "file as CP932): save it as CSV UTF-8"
         ) from error
-    if "\x00" in text:
-        line = text.count("\n", 0, text.index("\x00")) + 1
-        raise DataFault(f"{shown}:{line}: found a null byte: restore the file")
     return text
 
 
 def refuse_damage(text: str, shown: str) -> None:
     """Refuse what is no table, or part of one: its fields would be counted, not understood."""
+    if "\x00" in text:
+        line = text.count("\n", 0, text.index("\x00")) + 1
+        raise DataFault(f"{shown}:{line}: found a null byte: restore the file")
     if not text.strip():
         raise DataFault(f"{shown}:1: found an empty file: restore it")
     if text.lstrip().startswith("<") and not text.startswith("<<<<<<<"):
