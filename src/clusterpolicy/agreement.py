@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from clusterpolicy import effects, policy, trials
+from clusterpolicy import effects, estimators, policy
 from clusterpolicy.panel import Study
 
 # Means of log hourly wage and their standard errors, and the years they are of.
@@ -189,10 +189,10 @@ def _fit(rows: pd.DataFrame, formula: str):
 
 def _two_way(sample: effects.Sample) -> tuple[float, float]:
     """Return our two-way comparison and its standard error by prefecture."""
-    regression = trials.Regression(sample, ())
+    regression = estimators.Regression(sample, ())
     outcome = regression.take_out(sample.rows["log_outcome"].to_numpy()[:, None])
     targets = sample.cells["is_targeted"].to_numpy(float)[None, :]
-    found = trials.by_standard_errors(
+    found = estimators.by_standard_errors(
         regression, outcome, regression.regressor(targets), ("prefecture",)
     )["prefecture"]
     return float(found.estimate[0]), float(found.spread[0])

@@ -8,17 +8,18 @@ from clusterpolicy.methodwords import SOURCE
 from clusterpolicy.theme import Chart, number
 from clusterpolicy.trials import METHODS, PROMISED
 
-ROW = 0.3  # inches
+ROW = 0.38  # inches
 LINES = {
     "off": ("all panels", theme.GROUPS["targeted"]),
     "off-unwarned": ("no warning", theme.GROUPS["other"]),
 }
 SHORT = {
-    "permutation": "permutation (this study)",
+    "permutation": "this study",
+    "wild": "wild bootstrap",
     "prefecture": "by prefecture",
     "block": "by block",
-    "independent": "independent figures",
-    "two-way": "two-way comparison",
+    "independent": "no groups",
+    "two-way": "two-way",
 }
 
 
@@ -48,20 +49,21 @@ def plot_shares(trials: pd.DataFrame, measure: str, title: str, *, source: str =
     data = trials.loc[trials["measure"] == measure, columns].reset_index(drop=True)
     rows = data[["term", "sample"]].drop_duplicates(ignore_index=True)
     ways = [way for way in METHODS if way in set(data["way"])]
-    left, top = 2.05, 1.05
+    left, top = 2.1, 1.0
     frame = theme.new_axes(ROW * len(rows), left, theme.MARGIN, top)
     width = theme.inches(frame)[0] / len(ways)
-    low, high = 10 * (data["low"].min() // 10), 10 * (data["high"].max() // 10 + 1)
-    limits = min(low, promised), min(high, 100.0)
     frame.set(xlim=(0, len(ways)), ylim=(len(rows), 0), xticks=[], yticks=[])
     frame.spines["bottom"].set_visible(False)
     for place, row in rows.iterrows():
-        theme.row_text(frame, -(left - theme.MARGIN), place + 0.5, f"{row.term}: {row['sample']}")
+        theme.row_text(frame, -(left - theme.MARGIN), place + 0.5, "\n".join(_wrapped(row, left)))
     for position, way in enumerate(ways):
-        _column(frame, data[data["way"] == way], position, limits, promised)
+        _column(frame, data[data["way"] == way], position, promised)
         head = "\n".join(theme.wrap(SHORT[way], width - 0.1))
         frame.text(position + 0.05, -0.15, head, va="bottom", linespacing=1.15, color=theme.INK)
-    note = f"line: {number(promised, 0)} percent; filled: within Monte Carlo error of it"
+    note = (
+        f"line: {number(promised, 0)} percent; filled: within Monte Carlo error of it; "
+        "distances as square roots"
+    )
     theme.set_title(frame, title, note, above=0.45)
     return theme.close_chart(
         frame,
@@ -73,14 +75,18 @@ def plot_shares(trials: pd.DataFrame, measure: str, title: str, *, source: str =
     )
 
 
-def _column(
-    frame: Axes, data: pd.DataFrame, position: int, limits: tuple[float, float], promised: float
-) -> None:
+def _wrapped(row: pd.Series, left: float) -> list[str]:
+    return theme.wrap(f"term {row['term']}: {row['sample']}", left - theme.MARGIN - 0.15)
+
+
+def _column(frame: Axes, data: pd.DataFrame, position: int, promised: float) -> None:
     """Draw one method: a dot, its Monte Carlo interval and its number in every row."""
-    low, high = limits
 
     def at(share: float) -> float:
-        return position + 0.05 + 0.55 * (share - low) / (high - low)
+        # Square roots of the share of failures: a few points matter near the promise only.
+        failures = share if promised < 50 else 100 - share
+        length = 0.5 * (max(failures, 0) / 100) ** 0.5
+        return position + (0.05 + length if promised < 50 else 0.55 - length)
 
     frame.plot([at(promised)] * 2, [0, len(data)], color=theme.MUTED, linewidth=0.9, zorder=1)
     for place, row in enumerate(data.itertuples()):

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from clusterpolicy import effects, inference, results, simulation, trials
+from clusterpolicy import effects, estimators, inference, results, simulation, trials
 from clusterpolicy.panel import Study
 
 DRIFTS = (0.0, 0.0025, 0.005, 0.01, 0.015, 0.02)  # growth a year by which targeted cells are ahead
@@ -32,7 +32,7 @@ LIMIT = 0.05
 class _Year:
     """The comparison of one year with the base year, ready for many outcomes."""
 
-    contrast: trials.SharedContrast
+    contrast: estimators.SharedContrast
     seen: np.ndarray
     basis: np.ndarray
     now: np.ndarray  # rows of the sample, of each cell seen
@@ -61,7 +61,7 @@ class EventCourt:
         self.years = {}
         for fy, (seen, contrast) in effects.event_contrasts(sample).items():
             now = row_of[seen, np.searchsorted(years, fy)]
-            whole = trials.SharedContrast.of(contrast.collapse(court.unit[seen], n_units))
+            whole = estimators.SharedContrast.of(contrast.collapse(court.unit[seen], n_units))
             self.years[fy] = _Year(
                 whole, seen, contrast.absorbed, now, base[seen], int(fy) - base_year
             )

@@ -12,14 +12,24 @@ import numpy as np
 import pandas as pd
 import scipy.stats
 
-from clusterpolicy import effects, inference, policy, results, simulation
+from clusterpolicy import crosschecks, effects, inference, policy, results, simulation
+from clusterpolicy.contrast import GroupParts
+from clusterpolicy.estimators import (
+    Difference,
+    Found,
+    Regression,
+    SharedContrast,
+    add_by_group,
+    by_standard_errors,
+)
 from clusterpolicy.panel import Study
 
 PANELS = 1_000
 POOL = 9_999  # reassignments, as in the reports; each panel is tested with some of them,
 DRAWS = 199  # which keeps the level and costs a little power
+SIGNS = 99  # draws of the wild bootstrap in each panel
 EFFECT = 0.05  # the effect whose detection is counted: 5 percent
-POWER_EFFECTS = tuple(round(0.01 * step, 2) for step in range(1, 16))
+POWER_EFFECTS = tuple(step / 100 for step in (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 15, 20, 25, 30))
 ALIKE = 0.25  # share of variance that blocks and industries have in common in the harder panels
 DRIFT = 0.01  # growth a year by which targeted cells are ahead all along in the harder panels
 CHUNK = 200  # panels held in memory at a time
@@ -66,6 +76,7 @@ SCENARIOS = (
 )
 METHODS = {
     "permutation": "permutation of targets, as in the reports",
+    "wild": "wild bootstrap by prefecture",
     "prefecture": "standard error by prefecture",
     "block": "standard error by block",
     "independent": "standard error of independent figures",
@@ -107,127 +118,6 @@ class Trial(results.Estimate):
     n_panels: int = 0
 
 
-class Regression:
-    """A regression on the rows of a sample, ready for many outcomes and many targets.
-
-    Parameters
-    ----------
-    sample : effects.Sample
-    by_year : sequence of str
-        Columns whose effects differ from year to year; none for one effect a year.
-    """
-
-    def __init__(self, sample: effects.Sample, by_year: tuple[str, ...]):
-        rows = sample.rows
-        self.cell = simulation.frame_of(sample).cell
-        self._starts = np.flatnonzero(np.diff(self.cell, prepend=-1))
-        self._sizes = np.bincount(self.cell)
-        keys = [rows[[column, "fy"]] for column in by_year] or [rows[["fy"]]]
-        dummies = [pd.get_dummies(pd.MultiIndex.from_frame(key).factorize()[0]) for key in keys]
-        columns = self._within(np.hstack(dummies).astype(float))
-        values, vectors = np.linalg.eigh(columns.T @ columns)
-        kept = values > 1e-9 * values[-1]
-        self._basis = columns @ (vectors[:, kept] / np.sqrt(values[kept]))
-        self.freedom = len(rows) - len(self._sizes) - self._basis.shape[1] - 1
-        self.in_term = rows["in_term"].to_numpy(float)
-        self.groups = {
-            "prefecture": rows["pref_code"].factorize(sort=True)[0],
-            "block": rows["block"].factorize(sort=True)[0],
-        }
-
-    def take_out(self, columns: np.ndarray) -> np.ndarray:
-        """Take the effects out of every column (n_rows x n)."""
-        within = self._within(columns)
-        return within - self._basis @ (self._basis.T @ within)
-
-    def regressor(self, targets: np.ndarray) -> np.ndarray:
-        """Return targets in the term, effects taken out, of each row of `targets` (n x n_cells)."""
-        return self.take_out(targets.T[self.cell] * self.in_term[:, None])
-
-    def _within(self, columns: np.ndarray) -> np.ndarray:
-        means = np.add.reduceat(columns, self._starts) / self._sizes[:, None]
-        return columns - means[self.cell]
-
-
-@dataclass(frozen=True)
-class SharedContrast(effects.Contrast):
-    """A contrast whose matrices are those of many outcomes, so that they are worked out once.
-
-    Attributes
-    ----------
-    columns : ndarray, n x n
-        ``X`` of :meth:`as_regression`.
-    to_outcome : ndarray, n x n
-        From the score to ``y`` of :meth:`as_regression`: the inverse of ``X'``.
-    """
-
-    columns: np.ndarray
-    to_outcome: np.ndarray
-
-    @classmethod
-    def of(cls, contrast: effects.Contrast) -> "SharedContrast":
-        """Work the matrices of a contrast out."""
-        columns, _ = contrast.as_regression()
-        own = contrast.score, contrast.spread, contrast.absorbed
-        return cls(*own, columns, np.linalg.pinv(columns.T, rcond=1e-9))
-
-    def as_regression(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return what ``Contrast.as_regression`` returns."""
-        return self.columns, self.to_outcome @ self.score
-
-
-@dataclass(frozen=True)
-class Found:
-    """What one method found in each panel, in logs: arrays of length n_panels."""
-
-    estimate: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-    spread: np.ndarray
-
-
-def by_standard_errors(
-    regression: Regression, outcome: np.ndarray, regressor: np.ndarray, groups: tuple[str, ...]
-) -> dict[str, Found]:
-    """Estimate by least squares, with an interval for each way to group the figures.
-
-    Parameters
-    ----------
-    regression : Regression
-    outcome, regressor : ndarray, n_rows x n_panels
-        Effects taken out; one column is taken for all panels.
-    groups : tuple of str
-        Keys of ``regression.groups``; ``"independent"`` for figures each on its own.
-
-    Returns
-    -------
-    dict of Found
-        CRV1 with the factor G/(G-1) and t of G-1 degrees of freedom [1]_.
-
-    References
-    ----------
-    .. [1] Cameron and Miller (2015), Journal of Human Resources 50(2), 317-372.
-    """
-    norm = (regressor**2).sum(axis=0)
-    estimate = (regressor * outcome).sum(axis=0) / norm
-    residual = outcome - regressor * estimate
-    found = {}
-    for name in groups:
-        if name == "independent":
-            freedom = regression.freedom
-            variance = (residual**2).sum(axis=0) / freedom / norm
-        else:
-            code = regression.groups[name]
-            scores = np.zeros((code.max() + 1, residual.shape[1]))
-            np.add.at(scores, code, regressor * residual)
-            freedom = len(scores) - 1
-            variance = len(scores) / freedom * (scores**2).sum(axis=0) / norm**2
-        error = np.sqrt(variance)
-        half = scipy.stats.t.ppf((1 + inference.LEVEL) / 2, freedom) * error
-        found[name] = Found(estimate, estimate - half, estimate + half, error)
-    return found
-
-
 class Court:
     """The sample of one term, ready to try every method on it.
 
@@ -242,7 +132,10 @@ class Court:
 
     def __init__(self, study: Study, term: int, fields_map: str, draws: int = DRAWS):
         design = effects.main_design(study, term, policy.CLOCKS[0], fields_map)
-        self.sample = effects.cell_sample(study, design)
+        self._take(effects.cell_sample(study, design), draws)
+
+    def _take(self, sample: effects.Sample, draws: int) -> None:
+        self.sample = sample
         self.process = simulation.measure_process(self.sample)
         self.triple = Regression(self.sample, ("pref_code", "industry"))
         self.two_way = Regression(self.sample, ())
@@ -255,20 +148,16 @@ class Court:
         self.actual = (np.bincount(self.unit, labels.actual, n_units) > 0).astype(float)
         self.assignments = replace(labels, actual=self.actual, unit=None)
         years = self.sample.rows["fy"].to_numpy()
-        self.years_ahead = years - design.base_year
+        self.years_ahead = years - sample.design.base_year
 
     def try_methods(self, scenario: Scenario, n_panels: int) -> dict[str, Found]:
         """Return what each method found in every panel of a scenario."""
         rng = np.random.default_rng([simulation.SEED, *scenario.name.encode()])
         parts = [
-            self._try(outcome, targets, rng)
+            self.try_panels(outcome, targets, rng)
             for outcome, targets in self._panels(scenario, n_panels, rng)
         ]
-        return {
-            name: Found(*(np.concatenate(each) for each in zip(*map(_values, found), strict=True)))
-            for name in METHODS
-            for found in [[part[name] for part in parts]]
-        }
+        return {name: Found.joined([part[name] for part in parts]) for name in METHODS}
 
     def _panels(
         self, scenario: Scenario, n_panels: int, rng: np.random.Generator
@@ -291,17 +180,13 @@ class Court:
                 outcome += (self.actual[self.unit][self.triple.cell] * ahead)[:, None]
             yield outcome, targets
 
-    def _try(
+    def try_panels(
         self, outcome: np.ndarray, targets: np.ndarray, rng: np.random.Generator
     ) -> dict[str, Found]:
+        """Return what each method found for outcomes (n_rows x n) and targets of units (n x)."""
         of_cells = targets[:, self.unit]
-        left = self.triple.take_out(outcome)
-        found = by_standard_errors(
-            self.triple,
-            left,
-            self.triple.regressor(of_cells),
-            ("prefecture", "block", "independent"),
-        )
+        left, regressor = self.triple.take_out(outcome), self.triple.regressor(of_cells)
+        ways = ("prefecture", "block", "independent")
         plain = by_standard_errors(
             self.two_way,
             self.two_way.take_out(outcome),
@@ -310,9 +195,32 @@ class Court:
         )
         return {
             "permutation": self._permute(left, targets, rng),
-            **found,
+            "wild": self._bootstrap(left, regressor, rng),
+            **by_standard_errors(self.triple, left, regressor, ways),
             "two-way": plain["prefecture"],
         }
+
+    def _bootstrap(
+        self, left: np.ndarray, regressor: np.ndarray, rng: np.random.Generator
+    ) -> Found:
+        """Run the wild bootstrap of the reports on every panel."""
+        code = self.triple.groups["prefecture"]
+        score = add_by_group(code, regressor * left)
+        norm = add_by_group(code, regressor**2)
+        ours, theirs = (self.triple.effects_by_group(each) for each in (regressor, left))
+        tests = []
+        for panel in range(score.shape[1]):
+            parts = GroupParts(
+                score[:, panel],
+                norm[:, panel % norm.shape[1]],
+                ours[:, :, panel % ours.shape[2]],
+                theirs[:, :, panel % theirs.shape[2]],
+            )
+            estimate = parts.score.sum() / parts.norm.sum()
+            weights = rng.choice([-1.0, 1.0], (SIGNS, len(score)))
+            test = crosschecks.bootstrap_with(Difference(estimate, parts, len(score)), weights)
+            tests.append((estimate, test.low, test.high, np.nan))
+        return Found(*np.array(tests).T)
 
     def some_assignments(self, rng: np.random.Generator) -> inference.Assignments:
         """Return the actual assignment of units with some of the pool of others."""
@@ -321,24 +229,15 @@ class Court:
 
     def _permute(self, left: np.ndarray, targets: np.ndarray, rng: np.random.Generator) -> Found:
         """Run the test of the reports on every panel."""
-        by_unit = np.zeros((self.contrast.score.size, left.shape[1]))
-        np.add.at(by_unit, self.unit[self.triple.cell], self.triple.in_term[:, None] * left)
+        unit = self.unit[self.triple.cell]
+        by_unit = add_by_group(unit, self.triple.in_term[:, None] * left)
         tests = []
         for panel in range(max(left.shape[1], len(targets))):
             contrast = replace(self.contrast, score=by_unit[:, panel % left.shape[1]])
             chosen = replace(self.some_assignments(rng), actual=targets[panel % len(targets)])
             tests.append(inference.permutation_test(contrast, chosen))
-        return Found(
-            *(np.array([getattr(test, name) for test in tests]) for name in _values_of(Found))
-        )
-
-
-def _values(found: Found) -> list[np.ndarray]:
-    return [getattr(found, name) for name in _values_of(Found)]
-
-
-def _values_of(kind: type) -> list[str]:
-    return list(kind.__dataclass_fields__)
+        values = [(test.estimate, test.low, test.high, test.spread) for test in tests]
+        return Found(*np.array(values).T)
 
 
 def try_all(
@@ -363,7 +262,7 @@ def try_all(
             tell(f"term {term}: {scenario.label}")
             for way, found in court.try_methods(scenario, n_panels).items():
                 common = common_fields(court, scenario, way, stamp)
-                common["draws"] = draws if way == "permutation" else 0
+                common["draws"] = {"permutation": draws, "wild": SIGNS}.get(way, 0)
                 records += measure_method(found, common)
     return results.to_frame(records)
 
