@@ -162,7 +162,8 @@ test: .venv  ## run the fast tests
 test-all: .venv  ## run every test: those that render reports and open them in a browser too
 	@$(TESTS) -m "not timed"
 
-bench: .venv  ## time the runner against plain papermill and nbconvert, as ratios
+bench: .venv  ## time inference against pyfixest, and the runner against papermill, as ratios
+	@"$$CHOSEN_PYTHON" benchmarks/bench_inference.py
 	@"$$CHOSEN_PYTHON" benchmarks/bench.py $(BENCH_ARGS)
 	@"$$CHOSEN_PYTHON" benchmarks/bench_collapse.py
 
