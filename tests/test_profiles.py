@@ -151,6 +151,9 @@ def test_the_table_of_counts_holds_what_is_said_of_the_project_or_says_that_noth
     assert {"hokkaido it firms", "hokkaido bio sales"} <= set(counts["indicator"])
     assert "1" in set(counts["term"])  # those of the project it came out of
     assert profiletables.counts_table(silicon).data["value"].tolist() == ["not found"]
+    bio = profiles.profile(real_study, "kyushu-bio-t2", "funded", "broad")
+    members = profiletables.counts_table(bio).data  # as the register counts them
+    assert members[["indicator", "value"]].to_numpy().tolist() == [["firms taking part", "177"]]
 
 
 def test_on_rung_2_the_prefectures_are_drawn_by_their_boundaries(silicon):

@@ -367,8 +367,9 @@ def _draw_outlines(
 ) -> None:
     """Draw its prefectures by their boundaries, with what neighbours them in grey."""
     rings = {code: _thinned(outlines[code]) for code in outlines}
-    corners = np.vstack([ring for code in own["pref_code"] for ring in rings[code]])
-    low, high = corners.min(axis=0), corners.max(axis=0)
+    # Far islands would shrink what is to be seen; the small Japan shows where it lies.
+    seen = [ring for code in own["pref_code"] for ring in _large(rings[code])]
+    low, high = np.vstack(seen).min(axis=0), np.vstack(seen).max(axis=0)
     margin = 0.08 * (high - low).max()
     axes.set(xlim=(low[0] - margin, high[0] + margin), ylim=(low[1] - margin, high[1] + margin))
     axes.set_aspect(1 / np.cos(np.radians((low[1] + high[1]) / 2)))
@@ -383,10 +384,14 @@ def _draw_outlines(
     for row in own.itertuples():
         _, look = _shade(row)
         for ring in rings[row.pref_code]:
-            axes.add_patch(Polygon(ring, **{**look, "edgecolor": theme.PAPER}))
+            if _meets(ring, window):
+                axes.add_patch(Polygon(ring, **{**look, "edgecolor": theme.PAPER}))
     for row in own.itertuples():
         ring = rings[row.pref_code][0]
-        _name_place(axes, tuple(ring.mean(axis=0)), row, theme.INK, is_boxed=True)
+        middle = (ring.min(axis=0) + ring.max(axis=0)) / 2
+        value = number(row.value) if np.isfinite(row.value) else "…"
+        box = {"facecolor": theme.PAPER, "edgecolor": "none", "pad": 0.4, "alpha": 0.8}
+        axes.text(*middle, f"{row.name_en}\n{value}", ha="center", va="center", size=7, bbox=box)
 
 
 def _thinned(rings: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -398,6 +403,12 @@ def _thinned(rings: Sequence[np.ndarray]) -> list[np.ndarray]:
         if len(moved) >= 4 or not kept:
             kept.append(ring[moved] if len(moved) >= 4 else ring)
     return [each for each in kept if len(each) >= 6 or each is kept[0]]
+
+
+def _large(rings: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Return the parts of a prefecture that are not small beside its largest one."""
+    areas = [np.ptp(ring, axis=0).prod() for ring in rings]
+    return [ring for ring, area in zip(rings, areas, strict=True) if area > 0.3 * max(areas)]
 
 
 def _meets(ring: np.ndarray, window: tuple[tuple[float, float], tuple[float, float]]) -> bool:
@@ -416,15 +427,10 @@ def _shade(row: NamedTuple) -> tuple[str, dict[str, object]]:
     return (theme.PAPER if weight > 0.6 else theme.INK), look
 
 
-def _name_place(
-    axes: Axes, at: tuple[float, float], row: NamedTuple, ink: str, is_boxed: bool = False
-) -> None:
+def _name_place(axes: Axes, at: tuple[float, float], row: NamedTuple, ink: str) -> None:
     name = row.name_ja if row.name_ja == "北海道" else row.name_ja[:-1]
     value = number(row.value) if np.isfinite(row.value) else "…"
     look = {"ha": "center", "va": "center", "linespacing": 1.25, "size": 8, "color": ink}
-    box = {"facecolor": theme.PAPER, "edgecolor": "none", "pad": 0.6, "alpha": 0.85}
-    if is_boxed:
-        look["bbox"] = box
     axes.text(*at, f"{name}\n{value}\n{row.name_en}", **look)
 
 

@@ -258,13 +258,36 @@ def comparison_table(study: Study, records: pd.DataFrame, clock: str) -> Table:
     return Table(pd.DataFrame(rows), columns, unit, "", "data/results and data/raw", symbols)
 
 
+def _register_counts(profile: Profile, family: list[str]) -> list[dict[str, str]]:
+    """Return the counts of members that the register holds, as rows of the ledger."""
+    known = profile.study.projects.set_index("project_id")
+    return [
+        {
+            "term": str(known.at[each, "term"]),
+            "indicator": f"{what} taking part",
+            "value": str(known.at[each, what]),
+            "unit": what,
+            "period": known.at[each, f"{what}_as_of"],
+            "source": known.at[each, "source"],
+            "confidence": known.at[each, "confidence"],
+            "note": title(known.loc[each]),
+        }
+        for each in family
+        for what in ("firms", "universities")
+        if not is_missing(known.at[each, what])
+    ]
+
+
 def counts_table(profile: Profile) -> Table:
     """Print what sources count of the project itself: members, sales, ventures, networks."""
     facts = profile.study.term_facts
-    family = {profile.project_id, *profile.links["predecessor"]} - {""}
-    own = facts[facts["projects"].str.split(";").map(lambda ids: not family.isdisjoint(ids))]
+    family = [each for each in (*profile.links["predecessor"], profile.project_id) if each]
+    family = list(dict.fromkeys(family))
+    about = facts["projects"].str.split(";").map(lambda ids: not set(family).isdisjoint(ids))
+    own = pd.concat([pd.DataFrame(_register_counts(profile, family)), facts[about]])
     if own.empty:
         own = pd.DataFrame(
             [{"term": str(profile.term.number), "indicator": "firms", "unit": "firms"}]
-        ).reindex(columns=facts.columns, fill_value="")
+        )
+    own = own.reindex(columns=facts.columns).astype(object).fillna("").reset_index(drop=True)
     return tables.ledger_table(own)
