@@ -35,7 +35,7 @@ class Study:
     fitness, glossary, sources : as in raw
     warnings : one row per raw figure or fact to look at
         ``checking.LISTED``: file, line, column, value, reason and the whole row.
-    project_areas, field_industries, neighbours : as in raw
+    project_areas, field_industries, neighbours, other_programmes : as in raw
         ``neighbours``: pairs of prefectures with a land border or a fixed link.
     """
 
@@ -61,6 +61,7 @@ class Study:
     project_areas: pd.DataFrame
     field_industries: pd.DataFrame
     neighbours: pd.DataFrame
+    other_programmes: pd.DataFrame
     warnings: pd.DataFrame
 
     def projects_of_term(self, term: int) -> pd.DataFrame:
@@ -114,6 +115,7 @@ def _check_references(raw: dict[str, pd.DataFrame], faults: checking.Faults) -> 
         ("projects", "predecessors", "projects", "project_id"),
         ("project_areas", "projects", "projects", "project_id"),
         ("term_facts", "projects", "projects", "project_id"),
+        ("other_programmes", "fields", "field_industries", "field"),
         ("logic_model", "phrases", "phrases", "phrase_id"),
     ]
     for name, column, owner, key in references:
@@ -183,6 +185,9 @@ def clean_all(raw: dict[str, pd.DataFrame]) -> Study:
         project_areas=raw["project_areas"].reset_index(drop=True),
         field_industries=raw["field_industries"].reset_index(drop=True),
         neighbours=raw["prefecture_neighbours"].reset_index(drop=True),
+        other_programmes=raw["other_programmes"]
+        .reset_index(drop=True)
+        .astype({"first_fy": int, "last_fy": int}),
     )
 
 

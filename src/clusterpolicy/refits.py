@@ -15,9 +15,10 @@ import pandas as pd
 import scipy.linalg
 
 from clusterpolicy import inference
-from clusterpolicy.effects import CELL, Contrast, Sample
+from clusterpolicy.contrast import Contrast
+from clusterpolicy.effects import CELL, Sample
 
-DRAWS = 999  # of each refit: hundreds of refits share them, and p is good to one in a thousand
+DRAWS = 499  # of each refit: hundreds share them, and a p-value is good to two in a thousand
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,7 @@ def contrast_of(panel: WidePanel) -> Contrast:
         not seen, ``Q = P'MP - P'MZ (Z'MZ)^+ Z'MP`` (partitioned regression).
     """
     root = np.sqrt(panel.weights)
-    basis = _basis(panel, root)
+    basis = effects_of_cells(panel)
     term = panel.in_term - panel.in_term.mean()
     seen = np.isfinite(panel.outcome)
     outcome = _residual(np.where(seen, panel.outcome, 0) * root[:, None], basis)
@@ -163,8 +164,15 @@ def contrast_of(panel: WidePanel) -> Contrast:
     )
 
 
-def _basis(panel: WidePanel, root: np.ndarray) -> np.ndarray:
-    """Return an orthonormal basis of the effects of one year, weighted."""
+def effects_of_cells(panel: WidePanel) -> np.ndarray:
+    """Return an orthonormal basis of prefectures, industries and covariates, weighted.
+
+    Returns
+    -------
+    ndarray, n_cells x n_effects
+        The effects of one year; the same in every year of a complete panel.
+    """
+    root = np.sqrt(panel.weights)
     effects = pd.get_dummies(panel.cells[["pref_code", "industry"]], dtype=float).to_numpy()
     columns = np.hstack([effects, panel.covariates]) * root[:, None]
     columns = columns / np.linalg.norm(columns, axis=0)

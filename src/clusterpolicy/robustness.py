@@ -279,6 +279,13 @@ def curve_records(case: Case, curve: Curve) -> list[Estimate]:
     return records
 
 
+def curve_table(checks: pd.DataFrame) -> pd.DataFrame:
+    """Return the records of a specification curve with its ``CHOICES`` in columns, sorted."""
+    rows = results.choose(checks, design=CURVE).sort_values("estimate", ignore_index=True)
+    parts = rows["sample"].str.split("; ", expand=True)
+    return rows.assign(**dict(zip(("sample", "weights", "baseline"), parts.T.values, strict=True)))
+
+
 def joint_tests(curve: Curve) -> dict[str, dict[str, object]]:
     """Test all specifications together against the reassignments they share [1]_.
 
@@ -447,7 +454,8 @@ def placebo_industries(case: Case) -> list[Estimate]:
     collapsed = refits.contrast_of(panel).collapse(codes, len(keys))
     norm = collapsed.squared_norm(labels)
     placebos = percent((labels @ collapsed.score)[norm > 0] / norm[norm > 0])
-    actual = percent(case.main.test.estimate)
+    is_known = not inference.why_not_estimable(case.panel)
+    actual = percent(case.main.test.estimate) if is_known else np.nan
     tail = 100 * (1 - inference.LEVEL) / 2
     low, high = np.percentile(placebos, [tail, 100 - tail])
     reached = (np.abs(placebos) >= abs(actual)).sum()
@@ -459,7 +467,7 @@ def placebo_industries(case: Case) -> list[Estimate]:
             estimate=float(np.median(placebos)),
             low=float(low),
             high=float(high),
-            p_value=float((1 + reached) / (len(placebos) + 1)),
+            p_value=float((1 + reached) / (len(placebos) + 1)) if is_known else np.nan,
             draws=len(placebos),
             method="middle of the placebo estimates and the range of 95 % of them",
             **own,

@@ -292,6 +292,18 @@ RULES: dict[str, Rules] = {
         },
         ("file",),
     ),
+    "estat_tables": Rules(
+        {
+            "table_id": Kind("not a table of e-Stat", "write its ten digits", r"[0-9]{10}"),
+            "reference_year": YEAR,
+            "survey_year": YEAR,
+            "title": TEXT,
+            "cells": WHOLE,
+            "source": SOURCE,
+        },
+        ("table_id",),
+        spans=(("reference_year", "survey_year"),),
+    ),
     "glossary": Rules(
         {"word": TEXT, "word_ja": TEXT, "meaning": TEXT, "source": SOURCE}, ("word",)
     ),

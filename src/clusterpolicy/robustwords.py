@@ -1,0 +1,214 @@
+"""What the checks found, in sentences and tables made from their records."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from clusterpolicy import robustness, spillovers
+from clusterpolicy.alttext import listed
+from clusterpolicy.printing import Column, Table
+from clusterpolicy.robustcharts import lane_of
+from clusterpolicy.wording import (
+    format_estimate,
+    format_number,
+    format_p,
+    not_estimable_sentence,
+)
+
+LEVEL = 0.05
+CHOICE_WORDS = {
+    "clock": "the clock",
+    "fields_map": "the reading of the fields",
+    "base": "the base of the accounts",
+    "sample": "the sample",
+    "weights": "the weights",
+    "baseline": "the window of the baseline",
+    "combinations": "combinations of these",
+}
+
+
+def _named(checks: pd.DataFrame, design: str, **conditions: object) -> pd.DataFrame:
+    rows = checks[checks["design"] == design]
+    for column, value in conditions.items():
+        rows = rows[rows[column] == value]
+    return rows.reset_index(drop=True)
+
+
+def _range(rows: pd.DataFrame) -> str:
+    low, high = (
+        format_number(value, 1, sign=True)
+        for value in (rows["estimate"].min(), rows["estimate"].max())
+    )
+    return f"from {low} to {high} percent"
+
+
+def curve_sentence(checks: pd.DataFrame) -> str:
+    """Say what all specifications find together, against targets reassigned alike in all."""
+    curve = _named(checks, robustness.CURVE)
+    if curve.empty:
+        return "No specification is estimable."
+    median = _named(checks, robustness.JOINT, outcome="median").iloc[0]
+    sign = _named(checks, robustness.JOINT, outcome="sign").iloc[0]
+    away = int(((curve["low"] > 0) | (curve["high"] < 0)).sum())
+    return (
+        f"Over {format_number(len(curve))} specifications the estimate runs {_range(curve)}; the "
+        f"interval leaves zero out in {away or 'none'} of them. Their median is "
+        f"{format_number(median['estimate'], 1, sign=True)} percent; were targets reassigned, "
+        f"{format_number(100 * median['level'])} % of medians would lie between "
+        f"{format_number(median['low'], 1)} and {format_number(median['high'], 1)} "
+        f"({format_p(median['p_value'])}). {format_number(sign['estimate'])} % of the estimates "
+        f"have the same sign ({format_p(sign['p_value'])}). Both tests use "
+        f"{format_number(median['draws'])} reassignments, the same in every specification, fewer "
+        "than the main test; the smallest p they allow is "
+        f"{format_number(median['smallest_p'], 3)}."
+    )
+
+
+def shares_sentence(checks: pd.DataFrame) -> str:
+    """Say which choice makes specifications differ."""
+    shares = _named(checks, robustness.SHARES).sort_values("estimate", ascending=False)
+    if shares.empty:
+        return "With no specification there is no choice to compare."
+    parts = [
+        f"{format_number(row.estimate)} % from {CHOICE_WORDS[row.outcome]}"
+        for row in shares.itertuples()
+    ]
+    return f"Of the variance between specifications, {listed(parts)}."
+
+
+def placebo_sentence(checks: pd.DataFrame) -> str:
+    """Say what pretended dates and industries find, where nothing should be found."""
+    dates = lane_of(checks, "Placebo dates")
+    industries = _named(checks, robustness.PLACEBO_INDUSTRY).iloc[0]
+    if dates.empty:
+        first = "No earlier date is estimable. "
+    else:
+        found = dates[dates["p_value"] < LEVEL].sort_values("p_value")
+        chance = f"; chance alone would give about {format_number(LEVEL * len(dates), 1)}"
+        worst = dates.loc[dates["estimate"].abs().idxmax()]
+        first = (
+            f"Pretending that the term began earlier gives {len(dates)} estimates {_range(dates)}; "
+            f"{len(found) or 'none'} of them {'has' if len(found) == 1 else 'have'} a p-value "
+            f"below {LEVEL}{chance} if they were independent. The largest is that of the "
+            f"{worst['sample']}: {format_estimate(worst)}, {format_p(worst['p_value'])}. "
+        )
+    if industries["status"] != "estimated":
+        return f"{first}Placebo industries: {not_estimable_sentence(industries)}"
+    return (
+        f"{first}Moving targets to industries that were not targeted, in the same prefectures, "
+        f"gives estimates around {format_number(industries['estimate'], 1, sign=True)} percent, "
+        f"{format_number(100 * industries['level'])} % of them between "
+        f"{format_number(industries['low'], 1)} and {format_number(industries['high'], 1)}; "
+        f"the share as far from zero as the main estimate is "
+        f"{format_number(industries['p_value'], 2)}."
+    )
+
+
+def left_out_sentence(checks: pd.DataFrame, main: Mapping[str, object]) -> str:
+    """Say how the estimate moves when one project or one block is left out, and which moves it."""
+    parts = []
+    for outcome, words in (("project", "project"), ("block", "block of prefectures")):
+        lane = lane_of(checks, f"One {outcome} left out")
+        if lane.empty:
+            parts.append(f"No {words} can be left out.")
+            continue
+        most = lane.loc[(lane["estimate"] - main["estimate"]).abs().idxmax()]
+        parts.append(
+            f"With one {words} left out the estimate runs {_range(lane)} over {len(lane)} refits; "
+            f"it moves most {most['sample']}, to {format_estimate(most)}."
+        )
+    few = checks[(checks["design"] == robustness.LEFT_OUT) & (checks["status"] == "not estimable")]
+    if not few.empty:
+        names = listed([str(name) for name in few["sample"]])
+        parts.append(f"Not estimable {names}: {few['reason'].iloc[0]}.")
+    return " ".join(parts)
+
+
+def spillover_sentence(checks: pd.DataFrame) -> str:
+    """Say how many compared cells have targeted neighbours and what holding that fixed gives."""
+    rows = _named(checks, spillovers.SPILLOVER).set_index("outcome")
+    exposed, shared = rows.loc["exposed"], rows.loc["shared adjacent"]
+    parts = [
+        f"{format_number(exposed['estimate'])} of {format_number(exposed['n_cells'])} cells that "
+        "are compared have the same industry targeted in an adjacent prefecture. Once the effects "
+        f"are taken out, targets explain {format_number(shared['estimate'])} % of exposure to "
+        "adjacent prefectures."
+    ]
+    for outcome, words in (
+        ("direct adjacent", "With that exposure held fixed"),
+        ("spill adjacent", "The effect of exposure itself, all neighbours targeted against none"),
+        ("unexposed", "Against cells without a targeted neighbour"),
+    ):
+        row = rows.loc[outcome]
+        if row["status"] == "estimated":
+            parts.append(f"{words}: {format_estimate(row)}, {format_p(row['p_value'])}.")
+        else:
+            parts.append(f"{words}: {not_estimable_sentence(row)}")
+    lost = [
+        kind for kind in spillovers.EXPOSURES if rows.loc[f"spill {kind}", "status"] != "estimated"
+    ]
+    if lost:
+        names = " and to ".join(spillovers.EXPOSURES[kind] for kind in lost)
+        parts.append(
+            f"Exposure to {names} cannot be told from being targeted: targets explain "
+            + listed(
+                [f"{format_number(rows.loc[f'shared {kind}', 'estimate'])} %" for kind in lost]
+            )
+            + " of what the effects leave of it, so gains that reach a whole industry or a whole "
+            "prefecture are outside what this design can see."
+        )
+    return " ".join(parts)
+
+
+def programmes_table(checks: pd.DataFrame) -> Table:
+    """Print how many cells each other programme met, or why that cannot be computed."""
+    rows = _named(checks, spillovers.PROGRAMMES, outcome="overlap")
+    columns = (
+        Column("outcome_label", "Programme"),
+        Column("estimate", "Targeted cells it met", kind="number", missing="n.c."),
+        Column("met", "Cells it met", kind="number", missing="n.c."),
+        Column("reason", "Why not"),
+    )
+    is_placed = rows["status"] == "estimated"
+    shown = rows.assign(met=rows["n_cells"].where(is_placed))
+    symbols = (("n.c.", "not computable, or not in these years"),)
+    keep = [column.name for column in columns]
+    return Table(shown[keep], columns, "cells", "", "data/raw/other_programmes.csv", symbols)
+
+
+def selection_sentence(checks: pd.DataFrame) -> str:
+    """Say whether targets went to strong cells, given prefecture and industry."""
+    joint = _named(checks, spillovers.SELECTION, outcome="joint").iloc[0]
+    is_found = joint["p_value"] < LEVEL
+    verdict = (
+        "more than chance would give: targets did not fall blindly, so the estimate is made again "
+        "with strength held fixed, under Other refits"
+        if is_found
+        else "no more than chance would give"
+    )
+    return (
+        "Within prefectures and industries, location quotient, size and growth before the term "
+        f"together explain {format_number(joint['estimate'], 1)} % of what was targeted "
+        f"({format_p(joint['p_value'])}), {verdict}."
+    )
+
+
+def refits_table(checks: pd.DataFrame, main: Mapping[str, object]) -> Table:
+    """Print the refits that have a name of their own, under the main estimate."""
+    designs = [spillovers.SPILLOVER, spillovers.PROGRAMMES, spillovers.SELECTION]
+    rows = checks[checks["design"].isin(designs) & (checks["unit"] == "percent")]
+    rows = rows[rows["outcome"].isin(["product", "unexposed", "direct adjacent", "spill adjacent"])]
+    first = pd.DataFrame([main]).assign(sample="main estimate")
+    columns = (
+        Column("sample", "Refit"),
+        Column("estimate", "Estimate", kind="signed", decimals=1, missing="n.e."),
+        Column("low", "From", kind="signed", decimals=1, missing="n.e."),
+        Column("high", "To", kind="signed", decimals=1, missing="n.e."),
+        Column("p_value", "p", kind="p", decimals=3, missing="n.e."),
+        Column("n_targeted", "Targeted cells", kind="number"),
+        Column("n_cells", "All cells", kind="number"),
+    )
+    shown = pd.concat([first, rows])[[column.name for column in columns]]
+    shown = shown.round({"estimate": 3, "low": 3, "high": 3})
+    symbols = (("n.e.", "not estimable"),)
+    return Table(shown.reset_index(drop=True), columns, "percent", "", "data/results", symbols)
