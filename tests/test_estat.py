@@ -5,10 +5,12 @@ import logging
 import time
 import traceback
 
+import pandas as pd
 import pytest
 from loopback import cut_off, drip, hang_up, redirect, serving, status, whole
 
-from clusterpolicy import estat, sources
+from clusterpolicy import __main__, estat, later, sources
+from clusterpolicy.publishing import Workspace
 
 APP_ID = "0123456789abcdef0123456789abcdef01234567"
 DATA, META = "/rest/getStatsData", "/rest/getMetaInfo"
@@ -349,3 +351,110 @@ def test_the_quoted_refusal_and_the_quoted_no_match_are_understood(server, clien
         estat.get_data(client, TABLE)
     server.answers[DATA] = [whole(example("status_1_no_match.json"))]
     assert estat.get_data(client, TABLE).empty
+
+
+# ---- The command ------------------------------------------------------------------------------
+
+
+def later_page(drop=()):
+    """Return an answer with the 47 prefectures, as a listed table must have them."""
+    areas = [
+        {"@code": f"{code:02d}000", "@name": name, "@level": "2"}
+        for code, name in enumerate(PREFECTURES["name_ja"], start=3)
+        if name not in drop
+    ]
+    classes = {"CLASS_OBJ": [CLASSES["CLASS_OBJ"][0], {**CLASSES["CLASS_OBJ"][1], "CLASS": areas}]}
+    cells = [{"@cat01": "17", "@area": each["@code"], "$": "5"} for each in areas]
+    return whole(page([{**cells[0], "$": "X"}, *cells[1:]], classes=classes))
+
+
+@pytest.fixture
+def command(server, monkeypatch, tmp_path, capsys):
+    """Return a function that runs ``python -m clusterpolicy estat`` against the server."""
+    monkeypatch.setattr(estat, "ADDRESS", f"{server.address}/rest")
+    monkeypatch.setattr(estat.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(sources, "CLEAN", tmp_path / "clean")
+    monkeypatch.setattr(__main__.signal, "signal", lambda number, handler: None)
+    monkeypatch.setattr(__main__, "find_workspace", lambda: Workspace(tmp_path))
+    monkeypatch.setenv(estat.APP_ID, APP_ID)
+
+    def run(*tables):
+        code = __main__.main(["estat", *tables])
+        printed = capsys.readouterr()
+        for path in tmp_path.rglob("*"):
+            assert not path.is_file() or APP_ID.encode() not in path.read_bytes(), path
+        assert APP_ID not in printed.out + printed.err
+        return code, printed.out, printed.err
+
+    return run
+
+
+def test_the_command_fetches_the_listed_tables_into_a_package(server, command, tmp_path):
+    server.answers[DATA] = [later_page()]
+    code, told, error = command()
+    assert (code, error) == (0, "")
+    listed = later.read_list()
+    assert told.count("\n") == len(listed) + 1
+    assert told.startswith("e-Stat table 0003127833: 47 figures (listed with 10950)\n")
+    assert [query["statsDataId"] for query in server.queries()] == listed["table_id"].tolist()
+    folder = tmp_path / "clean" / "estat"
+    table = pd.read_csv(folder / "estat_0003448119.csv", dtype=str, keep_default_na=False)
+    first = table.iloc[0]
+    assert first[["area_code", "reference_year", "printed", "value", "status"]].tolist() == [
+        *("01000", "2019", "X", "", "hidden")
+    ]
+    described = json.loads((folder / "datapackage.json").read_text(encoding="utf-8"))
+    assert len(described["resources"]) == len(listed)
+
+
+def test_any_table_may_be_asked_for_and_those_before_stay(server, command, tmp_path):
+    server.answers[DATA] = [whole(page())]
+    assert command("0003109741")[0] == 0
+    assert command("0003109742")[0] == 0
+    assert sorted(path.name for path in (tmp_path / "clean" / "estat").glob("*.parquet")) == [
+        "estat_0003109741.parquet",
+        "estat_0003109742.parquet",
+    ]
+
+
+def test_a_listed_table_without_a_prefecture_is_refused_and_nothing_written(
+    server, command, tmp_path
+):
+    server.answers[DATA] = [later_page(drop=("沖縄県", "青森県"))]
+    code, _, error = command()
+    assert code == 3
+    assert error == (
+        "e-Stat table 0003127833: found no figure of prefecture 02, 47: the table is not whole: "
+        "ask again\n"
+    )
+    assert not (tmp_path / "clean").exists()
+
+
+REFUSED = {
+    "refusal": (status(403, refusal(100, f"appId={APP_ID}")), 4, "refused with STATUS 100"),
+    "down": (status(503), 4, "no usable answer (HTTP 503)"),
+    "echo": (status(400, f"bad appId={APP_ID}".encode()), 4, "no usable answer (HTTP 400)"),
+    "redirected": (redirect(f"/rest/x?appId={APP_ID}"), 4, "no usable answer (HTTP 302)"),
+    "no figure": (whole(page([], notes=[])), 3, "found no figure"),
+    "unknown mark": (whole(page([{**CELLS[0], "$": "?"}])), 3, "row 1: found '?'"),
+}
+
+
+@pytest.mark.parametrize(("answer", "code", "message"), REFUSED.values(), ids=REFUSED)
+def test_the_command_says_in_one_line_why_not(server, command, answer, code, message):
+    server.answers[DATA] = [answer]
+    found, _, error = command(TABLE)
+    assert found == code
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_the_command_wants_an_app_id_and_ten_digits(server, command, monkeypatch):
+    code, _, error = command(f"{TABLE}&appId={APP_ID[:4]}")
+    assert (code, error.count("\n")) == (2, 1)
+    assert "write its ten digits" in error
+    monkeypatch.delenv(estat.APP_ID)
+    code, _, error = command()
+    assert code == 4
+    assert error.startswith("ESTAT_APP_ID: not set: register at e-Stat (free)")
+    assert server.asked == []

@@ -1,4 +1,4 @@
-"""The command line: ``python -m clusterpolicy report``, ``data``, ``pdf`` and ``params``."""
+"""The command line: ``python -m clusterpolicy report``, ``data``, ``estat``, ``pdf``, ..."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import dataclasses
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -88,7 +88,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """
     top = Arguments(prog="clusterpolicy", description=__doc__, allow_abbrev=False)
     commands = top.add_subparsers(
-        title="commands", metavar="report | data | pdf | params", required=True
+        title="commands", metavar="report | data | estat | pdf | params", required=True
     )
     report = commands.add_parser("report", help="write the reports", allow_abbrev=False)
     report.set_defaults(command=_report)
@@ -112,6 +112,13 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         "data", help="rebuild data/clean, download data/external", allow_abbrev=False
     )
     data.set_defaults(command=_data)
+    fetch = commands.add_parser(
+        "estat", help="fetch tables of e-Stat with ESTAT_APP_ID", allow_abbrev=False
+    )
+    fetch.set_defaults(command=_estat)
+    fetch.add_argument(
+        "tables", nargs="*", metavar="TABLE", help="ten digits (default: data/raw/estat_tables.csv)"
+    )
     pdf = commands.add_parser("pdf", help="print the reports as PDF", allow_abbrev=False)
     pdf.set_defaults(command=_pdf)
     params = commands.add_parser("params", help="list the parameters", allow_abbrev=False)
@@ -164,19 +171,47 @@ def _report(options: argparse.Namespace, settings: Settings) -> int:
 
 def _data(_options: argparse.Namespace, _settings: Settings) -> int:
     workspace = find_workspace()
-    from clusterpolicy import downloads, finer, panel, rung2, sources
+    from clusterpolicy import downloads, estat, finer, later, panel, rung2
+
+    def make() -> None:
+        study = panel.build()
+        print("data/clean: rebuilt from data/raw")
+        print(f"data/raw: {len(study.warnings)} warnings, in data/clean/warnings.csv")
+        registry = downloads.read_registry()
+        missing = len(downloads.find_missing(registry))
+        print(f"data/external: {missing} of {len(registry)} files to fetch")
+        downloads.fetch_all(registry, note=print)
+        rows = finer.save(rung2.clean(panel.read_raw(), registry))["rows"].sum()
+        print(f"data/clean/rung2: {rows:,} rows of finer tables, held against one another")
+        if os.environ.get(estat.APP_ID):
+            later.update(print)
+        else:
+            print(f"data/clean/estat: later years not asked for: {estat.APP_ID} is not set")
+
+    return _make_data(workspace, make)
+
+
+def _estat(options: argparse.Namespace, _settings: Settings) -> int:
+    workspace = find_workspace()
+    from clusterpolicy import later, sources
+
+    def make() -> None:
+        folder = later.update(print, options.tables)
+        print(f"{sources.short_path(folder)}: written")
+
+    for table in options.tables:
+        if not (table.isascii() and table.isdigit() and len(table) == 10):
+            raise UsageFault(f"estat: {parameters.shown(table)} is no table: write its ten digits")
+    return _make_data(workspace, make)
+
+
+def _make_data(workspace: Workspace, make: Callable[[], None]) -> int:
+    """Make tables under the lock and return the exit code of what stopped it, if anything did."""
+    from clusterpolicy import sources
 
     try:
         with publishing.lock(workspace):
-            study = panel.build()
-            print("data/clean: rebuilt from data/raw")
-            print(f"data/raw: {len(study.warnings)} warnings, in data/clean/warnings.csv")
-            registry = downloads.read_registry()
-            missing = len(downloads.find_missing(registry))
-            print(f"data/external: {missing} of {len(registry)} files to fetch")
-            downloads.fetch_all(registry, note=print)
-            rows = finer.save(rung2.clean(panel.read_raw(), registry))["rows"].sum()
-        print(f"data/clean/rung2: {rows:,} rows of finer tables, held against one another")
+            make()
     except sources.DataFault as fault:
         return _complain(fault, 3)
     except sources.InputMissing as fault:

@@ -87,7 +87,7 @@ def from_environment() -> Client:
             f"{APP_ID}: not set: register at e-Stat (free) and export the app id; without it the "
             "reports stand on the tables of data/raw"
         )
-    return Client(named)
+    return Client(named, ADDRESS)
 
 
 def get_meta(client: Client, table: str) -> pd.DataFrame:
