@@ -12,7 +12,15 @@ import pandas as pd
 import pytest
 from conftest import ROOT
 
-from clusterpolicy import portfolio, profilecharts, profiles, profiletables, profilewords, register
+from clusterpolicy import (
+    placecharts,
+    portfolio,
+    profilecharts,
+    profiles,
+    profiletables,
+    profilewords,
+    register,
+)
 from clusterpolicy.stars import DEFAULT
 
 SILICON = "kyushu-silicon-t2"
@@ -159,8 +167,8 @@ def test_the_table_of_counts_holds_what_is_said_of_the_project_or_says_that_noth
 def test_on_rung_2_the_prefectures_are_drawn_by_their_boundaries(silicon):
     square = np.array([[0, 0], [0, 1], [0.5, 1.2], [1, 1], [1.2, 0.5], [1, 0], [0, 0]])
     rings = {code: [square + np.array([130 + k, 32])] for k, code in enumerate(KYUSHU)}
-    tiles = profilecharts.plot_place(silicon, {})
-    drawn = profilecharts.plot_place(silicon, rings)
+    tiles = placecharts.plot_place(silicon, {})
+    drawn = placecharts.plot_place(silicon, rings)
     assert "boundaries: MLIT" in drawn.source
     assert "MLIT" not in tiles.source
     pd.testing.assert_frame_equal(drawn.data, tiles.data)
