@@ -11,7 +11,7 @@ import pytest
 from conftest import ROOT
 
 from clusterpolicy import __main__ as command
-from clusterpolicy import parameters, runner
+from clusterpolicy import catalogue, parameters, runner
 from clusterpolicy.parameters import PARAMETERS, Parameter, UsageFault
 
 REFUSED_TERMS = [
@@ -116,7 +116,7 @@ def test_what_is_allowed_arrives_typed(started):
     assert [spec.name for spec in specs] == ["data-quality", "term-2"]
     assert chosen == {"clock": "planned"}
     assert settings.jobs == 3
-    assert runner.values_for(specs[1], chosen) == {
+    assert catalogue.values_for(specs[1], chosen) == {
         "term": 2,
         "clock": "planned",
         "fields_map": "broad",
@@ -229,6 +229,6 @@ def test_notebooks_declare_what_their_reports_are_run_with_and_the_same_defaults
     cells = json.loads(path.read_bytes())["cells"]
     declared = parameters.in_notebook(cells, path.name)
     assert declared == {name: PARAMETERS[name].default for name in declared}
-    for spec in runner.REPORTS.values():
+    for spec in catalogue.REPORTS.values():
         if spec.notebook == path.name:
             assert set(declared) == {*spec.takes, *dict(spec.fixed)}

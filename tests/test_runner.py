@@ -16,12 +16,13 @@ import pytest
 from conftest import ROOT
 from small_study import PACKAGE_FOLDER, TERM_PARAMETERS, SmallStudy
 
-from clusterpolicy import freshness, kernels, publishing, register, runner, tracing
+from clusterpolicy import catalogue, freshness, kernels, publishing, register, tracing
+from clusterpolicy.catalogue import REPORTS, ReportSpec
 from clusterpolicy.freshness import Contents, InputFault
 from clusterpolicy.parameters import UsageFault
 from clusterpolicy.progress import Screen
 from clusterpolicy.publishing import CannotWrite, Workspace
-from clusterpolicy.runner import REPORTS, Plan, ReportSpec, Settings
+from clusterpolicy.runner import Plan, Settings
 from clusterpolicy.workers import Outcome
 
 
@@ -108,7 +109,7 @@ def hand(workspace):
 
 def build(workspace, hand, names=(), chosen=None, force=False, reports=None):
     """Build with `hand` in the place of processes: what ran, the results, the screen."""
-    specs = reports or runner.select(names)
+    specs = reports or catalogue.select(names)
     screen = Quiet()
     hand.ran.clear()
     plan = Plan(workspace, specs, chosen or {}, Settings(force=force))
@@ -130,25 +131,25 @@ PROJECTS = [register.Entry("tama-t2", "Tama"), register.Entry("okinawa-t2", "Oki
 
 
 def test_each_project_of_the_facts_is_a_report_before_the_overview():
-    reports = runner.list_reports(PROJECTS)
+    reports = catalogue.list_reports(PROJECTS)
     assert list(reports)[-3:] == ["projects/tama-t2", "projects/okinawa-t2", "index"]
     assert reports["index"].needs[-2:] == ("projects/tama-t2", "projects/okinawa-t2")
-    assert runner.list_reports([]) == REPORTS
-    chosen = runner.select([], project="tama-t2", reports=reports)
+    assert catalogue.list_reports([]) == REPORTS
+    chosen = catalogue.select([], project="tama-t2", reports=reports)
     assert [spec.name for spec in chosen] == ["data-quality", "projects/tama-t2"]
-    both = [spec.name for spec in runner.select([], 2, "tama-t2", reports)]
+    both = [spec.name for spec in catalogue.select([], 2, "tama-t2", reports)]
     assert both == ["data-quality", "term-2", "projects/tama-t2"]
     with pytest.raises(UsageFault, match="project: given together with names"):
-        runner.select(["index"], project="tama-t2", reports=reports)
+        catalogue.select(["index"], project="tama-t2", reports=reports)
     with pytest.raises(UsageFault, match=r"unknown: use .*, index or projects/ and an id of"):
-        runner.select(["projects/kanto-t2"], reports=reports)
+        catalogue.select(["projects/kanto-t2"], reports=reports)
 
 
 def test_the_links_of_a_page_name_no_project_but_the_one_that_is_read():
-    reports = runner.list_reports(PROJECTS)
-    fixed = [title for _, title in runner._siblings(REPORTS["index"])]
+    reports = catalogue.list_reports(PROJECTS)
+    fixed = [title for _, title in catalogue.links(REPORTS["index"])]
     assert len(fixed) == len(REPORTS)
-    links = runner._siblings(reports["projects/tama-t2"])
+    links = catalogue.links(reports["projects/tama-t2"])
     assert links[-1] == ["tama-t2.html", "Tama"]
     assert [title for _, title in links[:-1]] == fixed
     assert all(file.startswith("../") for file, _ in links[:-1])
@@ -159,7 +160,7 @@ def with_projects(study, workspace):
     """Reports of a study with two projects, and what a build of all of them needs."""
     parameters = 'project = "tama-t2"\nclock = "funded"\nfields_map = "broad"'
     study.notebook("3-profile-project", parameters, "pass")
-    return list(runner.list_reports(PROJECTS).values())
+    return list(catalogue.list_reports(PROJECTS).values())
 
 
 def test_the_page_of_a_project_that_left_the_facts_goes_and_is_named(
@@ -172,7 +173,7 @@ def test_the_page_of_a_project_that_left_the_facts_goes_and_is_named(
     assert page.is_file()
     assert own.is_file()
 
-    left = list(runner.list_reports(PROJECTS[1:]).values())
+    left = list(catalogue.list_reports(PROJECTS[1:]).values())
     assert not Plan(workspace, left, {}, Settings()).is_done()
     hand.failing = {"index": 5}
     build(workspace, hand, reports=left, force=True)
@@ -192,9 +193,9 @@ def test_the_page_of_a_project_that_left_the_facts_goes_and_is_named(
 
 def test_choosing_a_report_chooses_what_it_needs():
     terms = ["term-1", "term-2", "term-3"]
-    assert [s.name for s in runner.select(["index"])] == ["data-quality", *terms, "index"]
-    assert [s.name for s in runner.select([], term=2)] == ["data-quality", "term-2"]
-    assert [s.name for s in runner.select(["data-quality"])] == ["data-quality"]
+    assert [s.name for s in catalogue.select(["index"])] == ["data-quality", *terms, "index"]
+    assert [s.name for s in catalogue.select([], term=2)] == ["data-quality", "term-2"]
+    assert [s.name for s in catalogue.select(["data-quality"])] == ["data-quality"]
 
 
 def test_a_report_more_is_one_entry_more(workspace, hand, monkeypatch):
@@ -205,7 +206,7 @@ def test_a_report_more_is_one_entry_more(workspace, hand, monkeypatch):
     ran, _, _ = build(workspace, hand, ["projects/tama"])
     assert ran[-1] == "projects/tama"
     assert (workspace.reports / "projects" / "tama.html").is_file()
-    assert ["../index.html", REPORTS["index"].title] in runner._siblings(spec)
+    assert ["../index.html", REPORTS["index"].title] in catalogue.links(spec)
 
 
 # --- nothing redone ---------------------------------------------------------------------------
@@ -215,7 +216,7 @@ def test_the_first_build_makes_all_and_the_second_none(workspace, hand):
     ran, results, _ = build(workspace, hand)
     assert ran == list(REPORTS)
     assert {result.state for result in results.values()} == {"built"}
-    assert Plan(workspace, runner.select([]), {}, Settings()).is_done()
+    assert Plan(workspace, catalogue.select([]), {}, Settings()).is_done()
     ran, results, _ = build(workspace, hand)
     assert ran == []
     assert {result.state for result in results.values()} == {"unchanged"}
@@ -301,7 +302,7 @@ def test_no_more_than_the_given_number_run_at_a_time(workspace, hand):
             future.set_result(run(*arguments))
 
     slow = Slow()
-    plan = Plan(workspace, runner.select([]), {}, Settings(jobs=2))
+    plan = Plan(workspace, catalogue.select([]), {}, Settings(jobs=2))
     with publishing.lock(workspace):
         plan.carry_out(slow, hand, Ticking())
     assert slow.most == 2
@@ -828,8 +829,8 @@ def test_the_study_gives_the_same_bytes_elsewhere_one_by_one_and_unforked(real, 
 def test_changing_one_table_of_the_study_remakes_what_reads_it_and_nothing_else(real):
     root, _ = real
     workspace = Workspace(root, root / "src" / "clusterpolicy")
-    reports = runner.list_reports(register.read(root))
-    plan = Plan(workspace, runner.select([], reports=reports), {}, Settings())
+    reports = catalogue.list_reports(register.read(root))
+    plan = Plan(workspace, catalogue.select([], reports=reports), {}, Settings())
     tables = [p.relative_to(root).as_posix() for p in sorted((root / "data").rglob("*.*"))]
     read_by_none = []
     for table in tables:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from clusterpolicy import parameters, publishing, register, runner
+from clusterpolicy import catalogue, parameters, publishing, register, runner
 from clusterpolicy.freshness import InputFault
 from clusterpolicy.parameters import PARAMETERS, Parameter, UsageFault
 from clusterpolicy.progress import Screen
@@ -93,7 +93,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     report = commands.add_parser("report", help="write the reports", allow_abbrev=False)
     report.set_defaults(command=_report)
     report.add_argument(
-        "names", nargs="*", metavar="NAME", help=", ".join((*runner.REPORTS, "projects/ID"))
+        "names", nargs="*", metavar="NAME", help=", ".join((*catalogue.REPORTS, "projects/ID"))
     )
     for parameter in PARAMETERS.values():
         report.add_argument(
@@ -150,10 +150,10 @@ def _report(options: argparse.Namespace, settings: Settings) -> int:
     workspace = find_workspace()
     projects = register.read(workspace.root)
     chosen = parameters.read(typed, _declared(projects))
-    reports = runner.list_reports(projects)
+    reports = catalogue.list_reports(projects)
     term, project = chosen.pop("term", None), chosen.pop("project", None)
-    specs = runner.select(options.names, term, project, reports)
-    runner.check_taken(specs, chosen)
+    specs = catalogue.select(options.names, term, project, reports)
+    catalogue.check_taken(specs, chosen)
     settings = dataclasses.replace(
         settings,
         force=options.force or settings.force,
