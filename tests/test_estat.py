@@ -35,6 +35,7 @@ CLASSES = {
         },
     ]
 }
+AREA = CLASSES["CLASS_OBJ"][0]["CLASS"]
 CELLS = [
     {"@cat01": "17", "@area": "00015", "$": "1,208"},
     {"@cat01": "17", "@area": "03000", "$": "5189"},
@@ -224,6 +225,10 @@ NONSENSE = {
     "fewer than promised": (page(total=9), "found 4 of 9 figures"),
     "page after itself": (page(total=9, following=1), "NEXT_KEY 1 after 1"),
     "code not explained": (page([{**CELLS[0], "@area": "99"}]), "code 99 of area is not explained"),
+    "code explained twice": (
+        page(classes={"CLASS_OBJ": [{**CLASSES["CLASS_OBJ"][0], "CLASS": [AREA, AREA]}]}),
+        "code 17 of cat01 twice",
+    ),
     "figure without area": (page([{"@cat01": "17", "$": "1"}]), "figures without"),
     "figure twice": (page(CELLS[:1] * 2), "a figure twice"),
     "no number of rows": (page(total="many"), "garbles"),

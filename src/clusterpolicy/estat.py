@@ -118,7 +118,7 @@ def get_meta(client: Client, table: str) -> pd.DataFrame:
         inside = result["METADATA_INF"]
         classes = _classes(inside["CLASS_INF"])
         classes.attrs = _about(inside["TABLE_INF"])
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _nonsense(table, error) from error
     return classes
 
@@ -370,7 +370,11 @@ def _classes(inside: dict) -> pd.DataFrame:
         for axis in _as_list(inside["CLASS_OBJ"])
         for each in _as_list(axis["CLASS"])
     ]
-    return pd.DataFrame(rows, dtype=str)
+    classes = pd.DataFrame(rows, dtype=str)
+    twice = classes[classes.duplicated(["axis", "code"])]
+    if not twice.empty:
+        raise ValueError(f"code {twice['code'].iloc[0]} of {twice['axis'].iloc[0]} twice")
+    return classes
 
 
 def _note_marks(notes: object) -> dict[str, int]:
