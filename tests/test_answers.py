@@ -272,13 +272,13 @@ def test_the_report_on_the_data_opens_with_its_counts():
     sums = pd.DataFrame({"known_gap": [0, 0, 5.0, 0]})
     totals = pd.DataFrame({"is_equal": [True, False]})
     assert answers.answer_data(study, sums, totals) == [
-        "10 figures of cells and 94 of prefectures are kept in the repository.",
+        "Of 3 questions, the figures are fit for 1, fit with care for 0 and not fit for 2: "
+        "networks and innovation cannot be judged.",
         "Sums over prefectures meet the published total to its last digit in 1 of 2 years for "
         "which one was published.",
         "Industries add up to manufacturing in 3 of 4 prefectures and years without hidden cells; "
         "the other 1 gaps stand in the published tables.",
         "2 figures of cells are hidden by the publisher; they stay hidden and are neither zero nor "
         "guessed.",
-        "Of 3 questions, the figures are fit for 1, fit with care for 0 and not fit for 2: "
-        "networks and innovation cannot be judged.",
+        "10 figures of cells and 94 of prefectures are kept in the repository.",
     ]

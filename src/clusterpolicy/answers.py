@@ -234,8 +234,9 @@ def answer_data(study: Study, sums: pd.DataFrame, totals: pd.DataFrame) -> list[
     fitness = study.fitness["fitness"].value_counts()
     known = int((sums["known_gap"] != 0).sum())
     return [
-        f"{format_number(len(cells))} figures of cells and "
-        f"{format_number(len(study.prefecture_panel))} of prefectures are kept in the repository.",
+        f"Of {len(study.fitness)} questions, the figures are fit for {fitness.get('fit', 0)}, fit "
+        f"with care for {fitness.get('fit with care', 0)} and not fit for "
+        f"{fitness.get('not fit', 0)}: networks and innovation cannot be judged.",
         f"Sums over prefectures meet the published total to its last digit in "
         f"{int(totals['is_equal'].sum())} of {len(totals)} years for which one was published.",
         f"Industries add up to manufacturing in {format_number(len(sums) - known)} of "
@@ -243,9 +244,8 @@ def answer_data(study: Study, sums: pd.DataFrame, totals: pd.DataFrame) -> list[
         "gaps stand in the published tables.",
         f"{format_number(hidden)} figures of cells are hidden by the publisher; they stay hidden "
         "and are neither zero nor guessed.",
-        f"Of {len(study.fitness)} questions, the figures are fit for {fitness.get('fit', 0)}, fit "
-        f"with care for {fitness.get('fit with care', 0)} and not fit for "
-        f"{fitness.get('not fit', 0)}: networks and innovation cannot be judged.",
+        f"{format_number(len(cells))} figures of cells and "
+        f"{format_number(len(study.prefecture_panel))} of prefectures are kept in the repository.",
     ]
 
 

@@ -10,8 +10,8 @@ from clusterpolicy import rules
 from clusterpolicy.marks import status_of
 
 KINDS = ("break", "shock")
-# A change of classification stays; the year of another survey or of a fuller count is left again,
-# so that the change into it and the change out of it are both no growth.
+# A change of classification stays; the years of another survey or of a fuller count are left again,
+# so that the change into them and the change out of them are both no growth.
 LASTING = "industry_codes"
 
 
@@ -67,7 +67,10 @@ def _across(years: Sequence[int], series: str, events: pd.DataFrame) -> dict[int
         if event.calendar != "calendar" or not {"all", series} & set(applies):
             continue
         last = event.first_year if pd.isna(event.last_year) else int(event.last_year)
-        until = last if LASTING in applies else last + 1
-        for year in range(event.first_year, until + 1):
+        if event.kind == "shock":  # and the recovery from it
+            changed = range(event.first_year, last + 2)
+        else:  # within its years a break leaves the footing alone
+            changed = [event.first_year] if LASTING in applies else [event.first_year, last + 1]
+        for year in changed:
             touching.setdefault(year, []).append(event.event_id)
     return {year: ";".join(touching.get(year, [])) for year in years}

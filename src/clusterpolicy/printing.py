@@ -100,7 +100,7 @@ class Table:
     stub : int
         Number of leading columns that name the row.
     file : str
-        File of the repository that holds all rows, for a table too long to embed.
+        File of the repository that holds all rows: named on the page, which then embeds none.
 
     Raises
     ------
@@ -227,7 +227,7 @@ def csv_link(data: pd.DataFrame, name: str, file: str = "") -> str:
     name : str
         File name without its ending.
     file : str
-        File of the repository with the same rows, named instead if they are too many to embed.
+        File of the repository with the same rows, named instead of embedding them.
 
     Raises
     ------
@@ -236,13 +236,13 @@ def csv_link(data: pd.DataFrame, name: str, file: str = "") -> str:
     """
     text = csv_text(data)
     rows = f"{len(data):,} row{'' if len(data) == 1 else 's'}"
-    if len(text) > CSV_BYTES_EMBEDDED:
-        if not file:
-            raise ValueError(
-                f"{name}: {rows} make {len(text):,} bytes of CSV, more than the "
-                f"{CSV_BYTES_EMBEDDED:,} a page may hold; name the file that has them (file=...)."
-            )
+    if file:
         return f'<span class="data">All {rows}: <code>{escape(file)}</code></span>'
+    if len(text) > CSV_BYTES_EMBEDDED:
+        raise ValueError(
+            f"{name}: {rows} make {len(text):,} bytes of CSV, more than the "
+            f"{CSV_BYTES_EMBEDDED:,} a page may hold; name the file that has them (file=...)."
+        )
     # Whichever is shorter: base64 for Japanese, percent signs for figures.
     address = min(
         "data:text/csv;charset=utf-8," + quote(text, safe=",:;/()[]{}*!@$=+"),

@@ -48,6 +48,7 @@ def plain_table(
     decimals: dict[str, int] | None = None,
     symbols: tuple[tuple[str, str], ...] = (),
     stub: int = 1,
+    file: str = "",
 ) -> Table:
     """Make a table of the named columns; kinds are read from the data where not given.
 
@@ -65,6 +66,8 @@ def plain_table(
         Key of the symbols in the cells.
     stub : int
         Leading columns that name the row.
+    file : str
+        File of the repository that holds all rows, named instead of embedding them.
 
     Returns
     -------
@@ -77,7 +80,7 @@ def plain_table(
         kind = kinds.get(name) or ("number" if _is_quantity(values) else "text")
         places = decimals.get(name, 0 if _is_whole(values) else 1)
         columns.append(Column(name, label, units.get(name, ""), kind, places))
-    return Table(data, tuple(columns), unit, years, source, symbols, stub)
+    return Table(data, tuple(columns), unit, years, source, symbols, stub, file)
 
 
 def _is_quantity(values: pd.Series) -> bool:
@@ -386,8 +389,9 @@ def events_table(events: pd.DataFrame, kind: str) -> Table:
         for row in rows.itertuples()
     ]
     readable = rows.assign(applies_to=_listed(rows["applies_to"], {}), years=years)
-    source = "publications whose keys stand in data/raw/events.csv"
-    return plain_table(readable, labels, "", source, symbols=NO_TABLE)
+    source = "publications whose keys stand in the file"
+    file = "data/raw/events.csv"
+    return plain_table(readable, labels, "", source, symbols=NO_TABLE, file=file)
 
 
 def ledger_table(facts: pd.DataFrame) -> Table:
@@ -409,8 +413,8 @@ def ledger_table(facts: pd.DataFrame) -> Table:
         source=_listed(counts["source"], {}),
     )
     source = "publications whose keys stand in each row; data/raw/sources.csv lists them"
-    unit = "as stated in each row"
-    return plain_table(readable, labels, unit, source, kinds={"term": "code"})
+    unit, file = "as stated in each row", "data/raw/term_facts.csv"
+    return plain_table(readable, labels, unit, source, kinds={"term": "code"}, file=file)
 
 
 def conflicts_table(conflicts: pd.DataFrame) -> Table:

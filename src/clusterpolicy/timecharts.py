@@ -437,7 +437,8 @@ def _draw_strip(axes: Axes, rows: pd.DataFrame, place: int, highest: int) -> Non
     top = pd.Series(float(foot), index=wide.index)
     for status, look in STATUSES.items():
         if status in wide:
-            axes.bar(wide.index, -wide[status] * scale, 0.8, bottom=top, gid=status, **look)
+            some = wide.loc[wide[status] > 0, status] * scale
+            axes.bar(some.index, -some, 0.8, bottom=top[some.index], gid=status, **look)
             top -= wide[status] * scale
     for fy, total in wide.sum(axis=1).items():
         if total:
