@@ -227,6 +227,7 @@ def comparison_table(study: Study, records: pd.DataFrame, clock: str) -> Table:
             period: by_name.at[gap_name(name, clock, period), "estimate"]
             for period in ("before", "during", "after")
         }
+        recorded = round(known[name] * len(portfolio.ASKED))
         effect = by_name.loc[f"t{number}-{clock}-sdid-{name}-shipments"]
         rows.append(
             {
@@ -237,21 +238,18 @@ def comparison_table(study: Study, records: pd.DataFrame, clock: str) -> Table:
                 "cells": by_name.at[gap_name(name, clock, "during"), "n_cells"],
                 **gaps,
                 "effect": format_estimate(effect).replace(" percent", ""),
-                "recorded": round(known[name] * len(portfolio.ASKED)),
-                "confidence": project["confidence"],
+                "recorded": f"{recorded} ({project['confidence']})",
             }
         )
     columns = (
         Column("title", "Project", href="href"),
-        Column("bureau", "Bureau"),
         Column("fields", "Fields"),
         Column("cells", "Cells", kind="number"),
         Column("before", "Gap before the policy", "points a year", "signed", 1),
         Column("during", "in its term", "points a year", "signed", 1),
         Column("after", "after it", "points a year", "signed", 1),
         Column("effect", "Shipments against a synthetic counterpart", "percent"),
-        Column("recorded", f"Recorded, of {len(portfolio.ASKED)}", kind="number"),
-        Column("confidence", "Confidence"),
+        Column("recorded", f"Recorded, of {len(portfolio.ASKED)} (confidence)"),
     )
     symbols = (("…", "cells hidden in some year"),)
     unit = "gap: growth of its cells less that of the same industries elsewhere"

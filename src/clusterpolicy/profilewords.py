@@ -468,15 +468,15 @@ def project_cards(study: Study, records: pd.DataFrame, clock: str) -> pd.DataFra
     for project in portfolio.with_page(study.projects).to_dict("records"):
         name = project["project_id"]
         record = by_name.loc[gap_name(name, clock, "during")]
-        line = "its cells cannot be followed through its term"
+        line = "cells hidden"
         if record["status"] == "estimated":
-            line = f"{_points(record['estimate'])} against the same industries elsewhere"
+            line = f"{format_number(record['estimate'], 1, sign=True)} points a year"
         rows.append(
             {
                 "name": name,
                 "href": f"{register.page_name(name)}.html",
                 "title": register.title_of(project),
-                "answer": f"{project['bureau']}, {listed(project['fields'].split(';'))}: {line}.",
+                "answer": f"{project['bureau']}: {line}.",
                 "verdict": None,
             }
         )
