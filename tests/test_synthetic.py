@@ -105,6 +105,13 @@ def test_interval_and_p_agree_about_zero(estimate):
     assert (p_value <= 0.05) == (low > 0 or high < 0)
 
 
+def test_an_estimate_between_the_two_largest_of_39_placebos_is_just_significant():
+    low, high, p_value = synthetic.placebo_interval(3.85, np.arange(1, 40) / 10)
+    assert p_value == pytest.approx(2 / 40)
+    assert low == pytest.approx(3.85 - 3.8)
+    assert high == pytest.approx(3.85 + 3.8)
+
+
 def test_too_few_placebos_leave_the_interval_open():
     assert synthetic.placebo_interval(1.0, np.full(10, 0.1))[:2] == (-np.inf, np.inf)
 
@@ -161,7 +168,8 @@ def test_years_between_policy_and_term_weigh_nothing(real_study):
     assert fit.time_weights.index.max() == 2000
     gap = fit.years.set_index("year")["gap"]
     before = fit.time_weights @ gap[fit.time_weights.index]
-    assert fit.estimate == pytest.approx(gap.loc[2006:2009].mean() - before)
+    assert before == pytest.approx(0)  # the synthetic path is moved to the project's level
+    assert fit.estimate == pytest.approx(gap.loc[2006:2009].mean())
 
 
 def test_where_every_prefecture_shares_its_fields_counts_are_printed(real_study):

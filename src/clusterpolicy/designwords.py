@@ -41,14 +41,15 @@ def exposure_sentence(further: pd.DataFrame, clock: str, fields_map: str) -> str
         for _, row in rows[rows["role"] == "check"].iterrows()
     )
     first = further.loc[further["design"] == exposure.YEARS_DESIGN, "year"].min()
-    alike = "moved alike" if main["pretrend_p"] > 1 - main["level"] else "did not move alike"
+    is_apart = main["pretrend_p"] <= 1 - main["level"]
+    trend = "a difference in trend shows" if is_apart else "no difference in trend is detectable"
     return (
         f"This page stands on rung 2. {format_number(main['n_cells'])} municipalities, "
         f"{format_number(main['n_targeted'])} of them with jobs in targeted industries: one with "
         f"all its jobs there, against one with none, {format_estimate(main)} in the term "
         f"({format_p(main['p_value'])}); an effect above {format_number(main['mde'], 1)} "
-        f"{main['unit']} would have been seen. Since {first} exposed and other municipalities "
-        f"{alike} before the term ({format_p(main['pretrend_p'])}). Checks: {checks}."
+        f"{main['unit']} would have been seen. In the years from {first} to the term {trend} "
+        f"({format_p(main['pretrend_p'])}). Checks: {checks}."
     )
 
 
@@ -87,11 +88,11 @@ def outcomes_sentence(further: pd.DataFrame, clock: str, fields_map: str) -> str
     before = "; ".join(
         f"{row['outcome_label']}, {format_p(row['pretrend_p'])}" for _, row in moved.iterrows()
     )
-    alike = f"did not move alike in {before}" if before else "moved alike in all of them"
+    trend = f"a difference in trend shows in {before}" if before else "none shows a difference"
     return (
         f"This section stands on rung 2. In {len(away) or 'none'} of {len(estimated)} outcomes the "
-        f"interval leaves out zero{f' ({found})' if found else ''}. Before the term targeted and "
-        f"comparable cells {alike}."
+        f"interval leaves out zero{f' ({found})' if found else ''}. In the years before the term "
+        f"{trend}."
     )
 
 
