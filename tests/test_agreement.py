@@ -98,7 +98,7 @@ def test_the_answer_says_what_fails_first_and_counts_what_holds(tried):
     assert "off by +5.0 percent" in lines[0]
     assert "in only 14.2 percent" in lines[0]
     n_nulls = sum(len(s.terms) for s in trials.SCENARIOS if s.name in methodwords.NULLS)
-    assert f"in {n_nulls} of {n_nulls} scenarios" in lines[2]
+    assert f"too rarely in none and more often than promised in none of {n_nulls}" in lines[2]
     assert "standard error by block 20.0 to 20.0" in lines[3]
 
 
@@ -109,6 +109,7 @@ def test_an_interval_that_fails_is_not_counted_as_holding(tried):
     line = methodwords.answer_methods(worse, trends_with(14.2), programs_with(0.0))[2]
     assert "least in term 1, cells alike within blocks" in line
     assert line.startswith("Its 95 % interval holds the true effect in 90.0 to 95.0 percent")
+    assert "too rarely in 1 and more often than promised in none" in line
 
 
 def test_charts_tell_in_words_what_they_draw(tried):
@@ -127,7 +128,7 @@ def test_the_table_of_trials_has_a_row_for_every_method_and_scenario(tried):
     data = methodwords.trial_rows(tried)["data"]
     n_rows = sum(len(scenario.terms) for scenario in trials.SCENARIOS) * len(trials.METHODS)
     assert len(data) == n_rows
-    assert set(data.loc[data["method"] == trials.METHODS["block"], "rejection"]) == {20.0}
+    assert set(data.loc[data["way"] == "by block", "rejection"]) == {20.0}
 
 
 def test_trends_that_are_tried_include_none_and_the_one_of_the_answer():

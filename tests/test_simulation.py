@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 from small_panels import dummies, random_sample, residual
 
-from clusterpolicy import effects, estimators, inference, simulation, trendtrials, trials
+from clusterpolicy import (
+    crosschecks,
+    effects,
+    estimators,
+    inference,
+    simulation,
+    trendtrials,
+    trials,
+)
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +115,21 @@ def test_the_trial_runs_the_test_of_the_reports(sample):
     test = inference.permutation_test(effects.TripleDifference(sample).contrast, assignments)
     assert found.estimate[0] == pytest.approx(test.estimate, abs=1e-10)
     assert (found.low[0], found.high[0]) == pytest.approx((test.low, test.high), abs=1e-8)
+
+
+def test_the_wild_bootstrap_of_many_panels_is_that_of_each(sample):
+    court = SmallCourt(sample)
+    drawn = simulation.simulate(sample, court.process, 2, np.random.default_rng(11))
+    left = court.triple.take_out(drawn)
+    regressor = court.triple.regressor(court.actual[None, court.unit])
+    found = court._bootstrap(left, regressor, np.random.default_rng(12))
+    rng = np.random.default_rng(12)
+    for panel in range(2):
+        one = effects.TripleDifference(simulation.panel_of(sample, drawn[:, panel]))
+        weights = rng.choice([-1.0, 1.0], (trials.SIGNS, one.n_groups))
+        test = crosschecks.bootstrap_with(one, weights)
+        ends = found.low[panel], found.high[panel]
+        assert ends == pytest.approx((test.low, test.high), abs=1e-8)
 
 
 def test_an_effect_moves_every_interval_by_its_size(sample):

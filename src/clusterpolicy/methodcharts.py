@@ -4,7 +4,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from clusterpolicy import alttext, theme
-from clusterpolicy.methodwords import SOURCE
+from clusterpolicy.methodwords import SHORT, SOURCE
 from clusterpolicy.theme import Chart, number
 from clusterpolicy.trials import METHODS, PROMISED
 
@@ -12,14 +12,6 @@ ROW = 0.38  # inches
 LINES = {
     "off": ("all panels", theme.GROUPS["targeted"]),
     "off-unwarned": ("no warning", theme.GROUPS["other"]),
-}
-SHORT = {
-    "permutation": "this study",
-    "wild": "wild bootstrap",
-    "prefecture": "by prefecture",
-    "block": "by block",
-    "independent": "no groups",
-    "two-way": "two-way",
 }
 
 
