@@ -8,7 +8,7 @@ import pytest
 import real_files
 import small_workbook
 
-from clusterpolicy import cleaning, rules, sources, workbooks
+from clusterpolicy import cleaning, effects, rules, sources, workbooks
 
 PREFECTURES = sources.read_raw("prefectures")
 INDUSTRIES = sources.read_raw("account_industries")
@@ -384,3 +384,26 @@ def test_the_published_boundaries_hold_47_prefectures(shared):
     assert len(found) == 47
     assert sum(len(rings) for rings in found.values()) == 168
     assert found["01"][0][:, 1].max() > 45  # Hokkaido, in the north
+
+
+def test_zeros_that_the_total_contradicts_are_as_published_and_enter_no_estimate(
+    shared, raw_tables, real_study
+):
+    """Okinawa's metals of base b2005 are numbers in the workbook, and miss what b1995 has there."""
+    of_okinawa = real_files.accounts(shared, "b2005").query("pref_code == '47' and fy < 2006")
+    zeros = of_okinawa[of_okinawa[PRODUCT] == 0]
+    assert (zeros["status"] == "observed").all()
+    assert set(zeros["industry"]) == {"iron_steel", "nonferrous_metals"}
+    metals = real_files.accounts(shared, "b1995").query(
+        "pref_code == '47' and industry == 'primary_metals' and fy >= 2001"
+    )
+    gaps = raw_tables["known_gaps"].query("pref_code == '47'").astype({"gap_million_yen": float})
+    missing = -gaps["gap_million_yen"].to_numpy()
+    assert len(missing) == len(zeros) / 2
+    assert np.abs(missing[:3] / metals[PRODUCT].to_numpy() - 1).max() < 0.15
+    for term in (1, 2, 3):
+        rows = effects.cell_sample(
+            real_study, effects.main_design(real_study, term, "funded", "broad")
+        ).rows
+        metal = rows["industry"].isin(zeros["industry"]) & (rows["pref_code"] == "47")
+        assert not metal.any()
