@@ -1,13 +1,22 @@
 """An analyst runs the notebooks without the runner, from any folder, and nothing is published."""
 
 import os
+import shutil
 import subprocess
 import sys
 
 import pytest
 from conftest import copy_repository
 
-NOTEBOOKS = ("1-clean-clusters", "2-evaluate-term", "4-compare-terms")
+PLACES = ("root", "notebooks", "elsewhere")
+RUNS = [
+    *(("1-clean-clusters", place) for place in PLACES),
+    *(("2-evaluate-term", place) for place in PLACES),
+    # The same first cells and the same ways to the data: one place will do.
+    ("3-profile-project", "elsewhere"),
+    ("4-compare-terms", "elsewhere"),
+    ("5-check-methods", "elsewhere"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -27,21 +36,18 @@ def execute(name, copy, folder):
 
 
 @pytest.fixture(scope="module")
-def terms(copy):
-    """Results of all three terms, which the last notebook reads."""
-    code = (
-        "from clusterpolicy import panel, results\n"
-        "study = panel.build()\n"
-        "for term in (1, 2, 3):\n"
-        "    results.save_results(results.estimate_term(study, term, draws=199), f'term-{term}')"
-    )
-    environment = {**os.environ, "PYTHONPATH": str(copy / "src")}
-    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+def terms(copy, tmp_path_factory):
+    """Clean tables and results of all terms and projects, which the overview reads."""
+    built = copy_repository(tmp_path_factory.mktemp("built") / "study")
+    command = [sys.executable, "-m", "clusterpolicy", "report", "index"]
+    environment = {**os.environ, "PYTHONPATH": str(built / "src")}
+    subprocess.run(command, cwd=built, env=environment, check=True, capture_output=True)
+    for name in ("clean", "results"):
+        shutil.copytree(built / "data" / name, copy / "data" / name)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("place", ["root", "notebooks", "elsewhere"])
-@pytest.mark.parametrize("name", NOTEBOOKS)
+@pytest.mark.parametrize(("name", "place"), RUNS)
 def test_a_notebook_runs_from_any_folder_and_publishes_nothing(name, place, copy, terms, tmp_path):
     folder = {"root": copy, "notebooks": copy / "notebooks", "elsewhere": tmp_path}[place]
     source = copy / "notebooks" / f"{name}.ipynb"
