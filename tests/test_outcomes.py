@@ -58,21 +58,32 @@ def test_a_hidden_figure_outside_the_years_does_no_harm(tables):
     assert np.exp(rows["log_outcome"]).tolist() == pytest.approx([30])
 
 
-def test_p_is_adjusted_within_the_family_by_holm():
+def adjusted(p_values, families, **columns):
     records = pd.DataFrame(
-        {"outcome": list("abcd"), "p_value": [0.04, 0.01, 0.03, 0.02], "estimate": 1.0}
+        {"outcome": list("abcd"), "p_value": p_values, "clock": "funded", "fields_map": "broad"}
     )
-    families = pd.Series({"a": "x", "b": "x", "c": "x", "d": "y"})
-    adjusted = outcomes.adjust_within_family(records, families)["p_adjusted"]
-    assert adjusted.tolist() == pytest.approx([0.06, 0.03, 0.06, 0.02])
+    return outcomes.adjust_within_family(records.assign(**columns), pd.Series(families))[
+        "adjusted_p"
+    ].tolist()
+
+
+def test_p_is_adjusted_within_the_family_by_holm():
+    families = {"a": "x", "b": "x", "c": "x", "d": "y"}
+    assert adjusted([0.04, 0.01, 0.03, 0.02], families) == pytest.approx([0.06, 0.03, 0.06, 0.02])
+
+
+def test_clocks_and_readings_are_families_of_their_own():
+    families = dict.fromkeys("abcd", "x")
+    p_values, clocks = [0.04, 0.01, 0.03, 0.02], ["funded", "funded", "planned", "planned"]
+    by_clock = adjusted(p_values, families, clock=clocks)
+    assert by_clock == pytest.approx([0.04, 0.02, 0.04, 0.04])
+    assert adjusted(p_values, families, fields_map=clocks) == pytest.approx(by_clock)
 
 
 def test_an_outcome_without_an_estimate_takes_no_part_in_the_adjustment():
-    records = pd.DataFrame({"outcome": ["a", "b"], "p_value": [0.04, np.nan]})
-    families = pd.Series({"a": "x", "b": "x"})
-    adjusted = outcomes.adjust_within_family(records, families)["p_adjusted"]
-    assert adjusted.tolist()[0] == pytest.approx(0.04)
-    assert np.isnan(adjusted[1])
+    families = dict.fromkeys("abcd", "x")
+    found = adjusted([0.04, np.nan, np.nan, np.nan], families)
+    assert found == pytest.approx([0.04, np.nan, np.nan, np.nan], nan_ok=True)
 
 
 def test_every_further_outcome_is_declared_secondary_with_a_family(real_study):

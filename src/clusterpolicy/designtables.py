@@ -2,12 +2,12 @@
 
 import pandas as pd
 
-from clusterpolicy import outcomes, synthetic
+from clusterpolicy import synthetic
 from clusterpolicy.panel import Study
 from clusterpolicy.printing import Table
 from clusterpolicy.tables import NOT_ESTIMABLE, plain_table
 
-NUMBERS = ["estimate", "low", "high", "p_value", "p_adjusted", "mde"]
+NUMBERS = ["estimate", "low", "high", "p_value", "adjusted_p", "mde"]
 
 
 def territories_table(territories: pd.DataFrame, source: str) -> Table:
@@ -45,9 +45,8 @@ def territories_table(territories: pd.DataFrame, source: str) -> Table:
 
 def outcomes_table(study: Study, records: pd.DataFrame, source: str) -> Table:
     """Print the further outcomes with their p-values, plain and adjusted within the family."""
-    declared = study.outcomes.set_index("outcome")
-    data = outcomes.adjust_within_family(records, declared["family"])
-    data = data.assign(role=data["outcome"].map(declared["role"]))
+    declared = study.outcomes.set_index("outcome")["role"]
+    data = records.assign(role=records["outcome"].map(declared))
     labels = {
         "outcome_label": "Outcome",
         "role": "Role",
@@ -55,7 +54,7 @@ def outcomes_table(study: Study, records: pd.DataFrame, source: str) -> Table:
         "low": "From",
         "high": "To",
         "p_value": "p",
-        "p_adjusted": "p, adjusted",
+        "adjusted_p": "p, adjusted",
         "mde": "Smallest effect that would be seen",
         "n_targeted": "Targeted cells",
         "n_cells": "All cells",
@@ -68,8 +67,8 @@ def outcomes_table(study: Study, records: pd.DataFrame, source: str) -> Table:
         "percent; 95 % interval",
         source,
         _years(records),
-        kinds={**signed, "p_value": "p", "p_adjusted": "p", "grade": "grade"},
-        decimals={"p_value": 3, "p_adjusted": 3},
+        kinds={**signed, "p_value": "p", "adjusted_p": "p", "grade": "grade"},
+        decimals={"p_value": 3, "adjusted_p": 3},
     )
 
 

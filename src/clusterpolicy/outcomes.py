@@ -8,7 +8,7 @@ cities, more of each industry was told, and that is not growth.
 import numpy as np
 import pandas as pd
 
-from clusterpolicy import effects, exposure, inference, policy, results, synthetic
+from clusterpolicy import crosschecks, effects, exposure, inference, policy, results, synthetic
 from clusterpolicy.effects import CELL, Design, Sample
 from clusterpolicy.finer import FinerStudy
 from clusterpolicy.panel import Study
@@ -145,7 +145,8 @@ def estimate_outcomes(
                     continue
                 sample = cell_sample(study, finer, design, units)
                 records.append(_record(sample, common, draws))
-    return results.to_frame(records)
+    families = study.outcomes.set_index("outcome")["family"]
+    return adjust_within_family(results.to_frame(records), families)
 
 
 def _record(sample: Sample, common: dict, draws: int) -> Estimate:
@@ -188,25 +189,20 @@ def _record(sample: Sample, common: dict, draws: int) -> Estimate:
 
 
 def adjust_within_family(records: pd.DataFrame, families: pd.Series) -> pd.DataFrame:
-    """Adjust p-values within each family of outcomes, by Holm's steps.
+    """Adjust p-values within each family of outcomes, on each clock and in each reading.
 
     Parameters
     ----------
     records : DataFrame
-        One record per outcome.
+        One record per outcome, clock and reading.
     families : Series
         Family by outcome (table ``outcomes``).
 
     Returns
     -------
     DataFrame
-        `records` with ``family`` and ``p_adjusted``: the smallest p times the number of
-        estimates in the family, the next times one less, never falling, at most 1.
+        `records` with ``adjusted_p`` (Holm).
     """
-    records = records.assign(family=records["outcome"].map(families))
-    adjusted = pd.Series(np.nan, index=records.index)
-    for _, rows in records.dropna(subset=["p_value"]).groupby("family"):
-        p_values = rows["p_value"].sort_values()
-        steps = p_values * np.arange(len(p_values), 0, -1)
-        adjusted[p_values.index] = steps.cummax().clip(upper=1)
-    return records.assign(p_adjusted=adjusted)
+    keys = [records["outcome"].map(families), records["clock"], records["fields_map"]]
+    adjusted = records["p_value"].groupby(keys).transform(crosschecks.adjust_by_holm)
+    return records.assign(adjusted_p=adjusted)
