@@ -9,9 +9,6 @@ from conftest import ROOT
 
 from clusterpolicy import collapse, effects, panel, sources
 
-sys.path.insert(0, str(ROOT / "benchmarks"))
-import bench_collapse
-
 _spec = importlib.util.spec_from_file_location(
     "bench_collapse", ROOT / "benchmarks" / "bench_collapse.py"
 )

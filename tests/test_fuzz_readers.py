@@ -38,7 +38,7 @@ COMMON = settings(
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
-FEW, MANY = settings(COMMON, max_examples=25), settings(COMMON, max_examples=90)
+FEW, MANY = settings(COMMON, max_examples=25), settings(COMMON, max_examples=60)
 
 
 @dataclass(frozen=True)
