@@ -161,12 +161,22 @@ def test_a_lower_level_gives_a_narrower_interval(small, tested):
     assert (half.p_value, half.estimate) == (tested.p_value, tested.estimate)
 
 
-def test_the_spread_is_that_of_refits_once_the_effect_is_taken_out(small, refits, tested):
+def test_the_spread_is_that_of_a_normal_estimate_with_the_same_interval(small, tested):
+    assert tested.low + 2 * 1.959964 * tested.spread == pytest.approx(tested.high, rel=1e-6)
+    half = inference.permutation_test(effects.TripleDifference(small[0]).contrast, small[1], 0.5)
+    assert half.low + 2 * 0.674490 * half.spread == pytest.approx(half.high, rel=1e-6)
+
+
+def test_the_covariance_of_the_years_is_that_of_reassigned_estimates(small, event):
     sample, assignments = small
-    contrast = effects.TripleDifference(sample).contrast
-    rest = contrast.score - tested.estimate * contrast.times(assignments.actual)
-    coefficients = assignments.draws @ rest / refits.sizes[1:]
-    assert tested.spread == pytest.approx(coefficients.std())
+    drawn = {}
+    for year, (seen, contrast) in effects.event_contrasts(sample).items():
+        of_year = assignments.of_cells(seen)
+        rest = contrast.score - contrast.estimate(of_year.actual) * contrast.times(of_year.actual)
+        drawn[year] = of_year.draws @ rest / contrast.squared_norm(of_year.draws)
+    expected = pd.DataFrame(drawn).cov()
+    assert event.covariance.to_numpy() == pytest.approx(expected.to_numpy())
+    assert event.covariance.index.tolist() == list(drawn)
 
 
 def test_the_change_of_each_cell_is_one_row_of_the_regression():
@@ -276,7 +286,7 @@ def test_without_enough_draws_to_reject_the_interval_is_unbounded(small):
         few = inference.Assignments(assignments.actual, assignments.draws[:draws], 16, 8, 1296)
         found = inference.permutation_test(contrast, few)
         assert (found.low, found.high) == (-np.inf, np.inf)
-        assert np.isnan(found.spread) == (draws == 0)
+        assert found.spread == np.inf
 
 
 def test_the_actual_assignment_and_its_mirror_image_reach_every_effect():
@@ -288,7 +298,7 @@ def test_the_actual_assignment_and_its_mirror_image_reach_every_effect():
     found = inference.permutation_test(contrast, inference.Assignments(actual, draws, 16, 8, 1296))
     assert found.p_value == 1
     assert (found.low, found.high) == (-np.inf, np.inf)
-    assert found.spread == pytest.approx(0, abs=1e-12)
+    assert found.spread == np.inf
 
 
 def test_a_draw_that_the_effects_absorb_is_never_extreme(small):
@@ -501,18 +511,24 @@ class Shape:
             study, effects.main_design(study, term, "funded", "broad")
         )
         self.process = simulation.measure_process(self.sample)
-        self.assignments = inference.permute_targets(self.sample.cells, draws)
+        self.pool = inference.permute_targets(self.sample.cells)
+        self.draws = draws
         rows = self.sample.rows
         self.basis = effects._orthonormal(dummies(rows))
         self.cell = rows.groupby(effects.CELL, sort=False).ngroup().to_numpy()
         self.in_term = rows["in_term"].to_numpy(float)
         self.contrast = effects.TripleDifference(self.sample).contrast
 
-    def contrasts(self, outcomes):
-        """Yield the contrast of every column of `outcomes` (n_rows x n)."""
+    def cases(self, outcomes, rng):
+        """Yield the contrast of every column of `outcomes` (n_rows x n), and draws of its own.
+
+        The same few draws for all panels would move the level of all of them.
+        """
         left = outcomes - self.basis @ (self.basis.T @ outcomes)
         for column in (left * self.in_term[:, None]).T:
-            yield replace(self.contrast, score=np.bincount(self.cell, column))
+            labels = self.pool.labels[rng.integers(len(self.pool.labels), size=self.draws)]
+            score = np.bincount(self.cell, column)
+            yield replace(self.contrast, score=score), replace(self.pool, labels=labels)
 
 
 @pytest.mark.slow
@@ -525,14 +541,15 @@ def test_size_and_coverage_are_those_printed(real_study, term, lowest):
     """
     shape = Shape(real_study, term, draws=299)
     truth = np.log(1.05)
-    added = truth * shape.contrast.times(shape.assignments.actual)
-    outcomes = simulation.simulate(shape.sample, shape.process, 1_000, np.random.default_rng(12))
+    added = truth * shape.contrast.times(shape.pool.actual)
+    rng = np.random.default_rng(12)
+    outcomes = simulation.simulate(shape.sample, shape.process, 1_000, rng)
     rejected, covered = [], []
-    for number, contrast in enumerate(shape.contrasts(outcomes)):
-        rejected.append(inference.permutation_test(contrast, shape.assignments).p_value <= 0.05)
+    for number, (contrast, assignments) in enumerate(shape.cases(outcomes, rng)):
+        rejected.append(inference.permutation_test(contrast, assignments).p_value <= 0.05)
         if number < 200:  # the test of the truth and the interval are one
             shifted = replace(contrast, score=contrast.score + added)
-            found = inference.permutation_test(shifted, shape.assignments)
+            found = inference.permutation_test(shifted, assignments)
             covered.append(found.low <= truth <= found.high)
     assert lowest < np.mean(rejected) < 0.064
     assert [not each for each in covered] == rejected[:200]

@@ -162,8 +162,8 @@ class PermutationTest:
     p_value : float
         Two-sided, of no effect; NaN without an estimate.
     spread : float
-        Standard deviation of the estimate under reassignment, once the estimated effect is taken
-        out of the figures.
+        Standard deviation that a normal estimate with such an interval would have: half its width
+        over the normal quantile of its level. Infinite if the interval is unbounded.
     draws : int
         Number of reassignments.
     """
@@ -262,13 +262,12 @@ def _test(
         return undefined, (nothing, nothing)
     reached = reached_effects(scores)
     low, high = interval(reached, n_draws, level)
-    chance = scores.chance[~np.isnan(scores.chance)]
     test = PermutationTest(
         estimate=scores.estimate,
         low=low,
         high=high,
         p_value=(1 + most_beyond_zero(scores.estimate, reached)) / (n_draws + 1),
-        spread=float(np.std(chance)) if chance.size else float("nan"),
+        spread=(high - low) / (2 * float(scipy.stats.norm.ppf((1 + level) / 2))),
         draws=n_draws,
     )
     return test, interval(reached, n_draws, band_level)
@@ -362,14 +361,15 @@ def event_study(sample: Sample, assignments: Assignments, level: float = LEVEL) 
             }
         )
     covariance = pd.DataFrame({fy: each.chance for fy, each in defined.items()}).cov()
-    before = [each for fy, each in defined.items() if fy < sample.design.base_year]
+    years = pd.DataFrame(rows)
+    before = [fy for fy in defined if fy < sample.design.base_year]
     pretrend_p = detectable = float("nan")
     if before:
-        pretrend = JointTest.of([each.statistic(0) for each in before])
+        pretrend = JointTest.of([defined[fy].statistic(0) for fy in before])
         pretrend_p = pretrend.p_value
-        spread = float(np.mean([_root_mean_square(each.chance) for each in before]))
+        spread = float(years.loc[years["year"].isin(before), "spread"].mean())
         detectable = smallest_detectable(spread, pretrend.level_of_each(level))
-    return EventStudy(pd.DataFrame(rows), pretrend_p, detectable, covariance)
+    return EventStudy(years, pretrend_p, detectable, covariance)
 
 
 @dataclass(frozen=True)
@@ -427,7 +427,3 @@ def _ranked(statistics: np.ndarray) -> np.ndarray:
     ordered = np.sort(statistics)
     below = np.searchsorted(ordered, statistics * (1 - 1e-9), side="left")
     return 1 - below / len(statistics)
-
-
-def _root_mean_square(values: np.ndarray) -> float:
-    return float(np.sqrt(np.nanmean(values**2)))
