@@ -253,7 +253,7 @@ def number_changes(larger: FinerStudy) -> pd.DataFrame:
     for year in revision.index[revision != revision.shift(1, fill_value=revision.iloc[0])]:
         old = numbers[numbers["year"] == year - 1].set_index("jsic2_code")
         new = numbers[numbers["year"] == year].set_index("jsic2_code")
-        both = old.join(new, how="inner", lsuffix="_old", rsuffix="_new", validate="one_to_one")
+        both = old.join(new, how="inner", suffixes=("_old", "_new"), validate="one_to_one")
         group = both["industry_group_old"]
         sums = numbers[numbers["year"].isin([year - 1, year])].groupby(["industry_group", "year"])
         sums = sums[["establishments", "constant_establishments"]].sum().unstack("year")
@@ -309,12 +309,13 @@ def jump_sentence(changes: pd.DataFrame) -> str:
     quiet = other[other["naive_percent"].abs() < QUIET]
     return (
         f"Joined on its number, industry {top['jsic2_code']} has "
-        f"{format_number(top['naive_percent'], 0, sign=True)} percent more establishments in "
-        f"{top['year']} than in {top['year'] - 1}: the number stood for {_small(top['before'])} "
+        f"{format_number(abs(top['naive_percent']))} percent "
+        f"{'more' if top['naive_percent'] > 0 else 'fewer'} establishments in {top['year']} "
+        f"than in {top['year'] - 1}: the number stood for {_small(top['before'])} "
         f"and now stands for {_small(top['after'])}. Establishments of {_small(top['before'])} "
         f"changed by {format_number(top['harmonised_percent'], 1, sign=True)} percent. Of "
         f"{len(at_once)} numbers in use in both years, {len(other)} stand for another industry, "
-        f"and {len(quiet)} of these changes by less than {QUIET} percent, so that nothing would "
+        f"and {len(quiet)} of them change by less than {QUIET} percent, so that nothing would "
         "look wrong."
     )
 
