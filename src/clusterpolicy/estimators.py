@@ -11,6 +11,7 @@ import pandas as pd
 import scipy.stats
 
 from clusterpolicy import effects, inference, simulation
+from clusterpolicy.absorbing import FixedEffects
 from clusterpolicy.contrast import GroupParts
 
 
@@ -27,15 +28,10 @@ class Regression:
     def __init__(self, sample: effects.Sample, by_year: tuple[str, ...]):
         rows = sample.rows
         self.cell = simulation.frame_of(sample).cell
-        self._starts = np.flatnonzero(np.diff(self.cell, prepend=-1))
-        self._sizes = np.bincount(self.cell)
         keys = [rows[[column, "fy"]] for column in by_year] or [rows[["fy"]]]
-        dummies = [pd.get_dummies(pd.MultiIndex.from_frame(key).factorize()[0]) for key in keys]
-        columns = self._within(np.hstack(dummies).astype(float))
-        values, vectors = np.linalg.eigh(columns.T @ columns)
-        kept = values > 1e-9 * values[-1]
-        self._basis = columns @ (vectors[:, kept] / np.sqrt(values[kept]))
-        self.freedom = len(rows) - len(self._sizes) - self._basis.shape[1] - 1
+        codes = [pd.MultiIndex.from_frame(key).factorize()[0] for key in keys]
+        self._effects = FixedEffects(self.cell, codes)
+        self.freedom = len(rows) - int(self.cell.max() + 1) - self._effects.rank - 1
         self.in_term = rows["in_term"].to_numpy(float)
         self.groups = {
             "prefecture": rows["pref_code"].factorize(sort=True)[0],
@@ -44,23 +40,18 @@ class Regression:
 
     def take_out(self, columns: np.ndarray) -> np.ndarray:
         """Take the effects out of every column (n_rows x n)."""
-        within = self._within(columns)
-        return within - self._basis @ (self._basis.T @ within)
+        return self._effects.take_out(columns)
 
     def regressor(self, targets: np.ndarray) -> np.ndarray:
         """Return targets in the term, effects taken out, of each row of `targets` (n x n_cells)."""
         return self.take_out(targets.T[self.cell] * self.in_term[:, None])
 
     def effects_by_group(self, columns: np.ndarray) -> np.ndarray:
-        """Return the products with the effects, by prefecture (n_groups x n_effects x n)."""
+        """Return the products with the effects, by prefecture (n x n_groups x n_effects)."""
         code = self.groups["prefecture"]  # rows of a prefecture follow one another
         cuts = np.flatnonzero(np.diff(code)) + 1
-        pairs = zip(np.split(self._basis, cuts), np.split(columns, cuts), strict=True)
-        return np.array([basis.T @ own for basis, own in pairs])
-
-    def _within(self, columns: np.ndarray) -> np.ndarray:
-        means = np.add.reduceat(columns, self._starts) / self._sizes[:, None]
-        return columns - means[self.cell]
+        pairs = zip(np.split(self._effects.basis, cuts), np.split(columns, cuts), strict=True)
+        return np.array([own.T @ basis for basis, own in pairs]).swapaxes(0, 1)
 
 
 @dataclass(frozen=True)

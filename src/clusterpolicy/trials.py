@@ -213,8 +213,8 @@ class Court:
             parts = GroupParts(
                 score[:, panel],
                 norm[:, panel % norm.shape[1]],
-                ours[:, :, panel % ours.shape[2]],
-                theirs[:, :, panel % theirs.shape[2]],
+                ours[panel % len(ours)],
+                theirs[panel % len(theirs)],
             )
             estimate = parts.score.sum() / parts.norm.sum()
             weights = rng.choice([-1.0, 1.0], (SIGNS, len(score)))
