@@ -120,6 +120,7 @@ def test_numbers_that_kept_their_industry_are_told_apart(larger):
     assert "industry 18 has 2,000 percent more establishments in 2008 than in 2007" in sentence
     assert "changed by +10.0 percent" in sentence
     assert "Of 2 numbers in use in both years, 1 stand for another industry" in sentence
+    assert "and 0 of them change by less than 20 percent" in sentence
     printed = qualitytables.numbers_table(quality.number_changes(larger)).data
     assert list(printed["jsic2_code"]) == ["18"]
 

@@ -475,7 +475,7 @@ def _figure(value: str, unit: str) -> str:
         return "not found"
     whole, _, decimals = str(value).partition(".")
     is_number = whole.lstrip("-").isdecimal() and (decimals.isdecimal() or not decimals)
-    if unit == "year" or not is_number:
+    if unit.endswith("year") or not is_number:
         return str(value)
     return format_number(value, len(decimals))
 
