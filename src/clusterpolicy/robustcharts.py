@@ -40,7 +40,6 @@ SHORT_WORDS = {
 }
 # Rows of the second figure, from top to bottom: design, outcome of the record where it matters.
 LANES = {
-    "Specifications": (robustness.CURVE, None),
     "Placebo dates": (robustness.PLACEBO_DATE, None),
     "One project left out": (robustness.LEFT_OUT, "project"),
     "One block left out": (robustness.LEFT_OUT, "block"),
@@ -192,7 +191,6 @@ def plot_checks(
     Returns
     -------
     Chart
-        Its data leave the specifications to their own figure.
     """
     lanes = {name: lane_of(checks, name) for name in LANES}
     lanes = {name: rows for name, rows in lanes.items() if not rows.empty}
@@ -221,7 +219,7 @@ def plot_checks(
         f"{number(rows['estimate'].max(), 1, signed=True)}"
         for name, rows in lanes.items()
     )
-    shown = data.loc[data["check"] != "Specifications", ["check", "sample", "estimate"]]
+    shown = data[["check", "sample", "estimate"]]
     return theme.close_chart(
         axes,
         alt=f"Refits around the main estimate of {number(main['estimate'], 1, signed=True)} "

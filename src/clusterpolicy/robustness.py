@@ -165,7 +165,7 @@ def specification_curve(study: Study, number: int, draws: int = refits.DRAWS) ->
     rows, panels = [], []
     for design, whole in _wide_designs(study, number):
         for sample, weights, baseline in itertools.product(
-            _samples(design), (UNWEIGHTED, WEIGHTED), (WHOLE_BASELINE, SHORT)
+            _samples(design), (UNWEIGHTED, WEIGHTED), _baselines(design)
         ):
             panel = _specify(whole, design, sample, weights, baseline)
             choice = (design.term.clock, design.fields_map, design.base, sample, weights, baseline)
@@ -213,6 +213,13 @@ def _wide_designs(study: Study, number: int) -> Iterator[tuple[Design, WidePanel
 def _samples(design: Design) -> list[str]:
     named = [name for name, rule in SAMPLES.items() if rule.since_fy <= design.term_years[1]]
     return [*named, EVERY_RULE]
+
+
+def _baselines(design: Design) -> list[str]:
+    """Name the windows of the baseline: a shorter one counts if it leaves out two years or more."""
+    first, last = design.baseline_years
+    is_shorter = last - first + 1 >= SHORT_BASELINE + 2
+    return [WHOLE_BASELINE, SHORT] if is_shorter else [WHOLE_BASELINE]
 
 
 def _specify(
@@ -282,8 +289,9 @@ def curve_records(case: Case, curve: Curve) -> list[Estimate]:
 def curve_table(checks: pd.DataFrame) -> pd.DataFrame:
     """Return the records of a specification curve with its ``CHOICES`` in columns, sorted."""
     rows = results.choose(checks, design=CURVE).sort_values("estimate", ignore_index=True)
-    parts = rows["sample"].str.split("; ", expand=True)
-    return rows.assign(**dict(zip(("sample", "weights", "baseline"), parts.T.values, strict=True)))
+    parts = [text.split("; ") for text in rows["sample"]]
+    names = ["sample", "weights", "baseline"]
+    return rows.drop(columns="sample").join(pd.DataFrame(parts, columns=names))
 
 
 def joint_tests(curve: Curve) -> dict[str, dict[str, object]]:
@@ -494,7 +502,7 @@ def leave_one_out(case: Case) -> list[Estimate]:
     for project in sorted(set(named[targeted].explode())):
         of_project = np.array([project in names for names in named]) & targeted
         panel = case.panel.keep(~of_project)
-        label = f"without {projects[project]}"
+        label = f"without {projects.get(project, project)}"
         records.append(case.refit_record(panel, label, LEFT_OUT, outcome="project"))
     for block in sorted(case.panel.cells["block"].unique()):
         panel = case.panel.keep((case.panel.cells["block"] != block).to_numpy())
