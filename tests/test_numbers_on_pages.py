@@ -152,3 +152,18 @@ def test_every_cell_of_the_list_of_numbers_is_its_record(page, records):
         record = known.loc[cells[0].replace(" ", "")]
         expected = [format_number(record[each], 2, True) for each in ("estimate", "low", "high")]
         assert [cell for cell in cells if re.fullmatch(rf"{NUMBER}", cell)][:3] == expected
+
+
+def test_the_landscape_of_the_overview_is_its_records(records):
+    """Movers and concentration print what data/results/landscape.csv holds, each by its label."""
+    tables = dict(downloads((ROOT / "reports/index.html").read_text(encoding="utf-8")))
+    land = pd.read_csv(sources.RESULTS / "landscape.csv")
+    for name, measure, prefix in (
+        ("movers", "growth beyond the industry elsewhere", "excess_shrunk_"),
+        ("concentration", "Ellison-Glaeser index", "eg_"),
+    ):
+        known = land[land["measure"] == measure].set_index("label")
+        assert len(tables[name]) >= 10
+        for row in tables[name].to_dict("records"):
+            for end in ("low", "high"):
+                assert row[f"{prefix}{end}"] == pytest.approx(known.at[row["label"], end], rel=1e-9)

@@ -45,7 +45,7 @@ def plot_landscape(land: Landscape, *, source: str = SOURCE) -> Chart:
         edge = {"markeredgecolor": theme.PAPER, "markeredgewidth": 1.5, "markersize": 11}
         axes.plot(*_place(row), linestyle="none", gid=name, **look, **edge)
     table = landscape.quadrants(land)
-    note = "number of cells, outer tiles hold all beyond; circle: median of targeted, square: other"
+    note = "number of cells; circle: median of targeted, square: other"
     theme.set_title(axes, "Growth beyond the same industry elsewhere, percent a year", note)
     return theme.close_chart(
         axes,
@@ -67,7 +67,10 @@ def _draw_tiles(axes: Axes, cells: pd.DataFrame) -> None:
     scale = Normalize(0, counts.max())
     for row, column in zip(*counts.nonzero(), strict=True):
         shade = SHADES(scale(counts[row, column]))
-        axes.add_patch(Rectangle((column, row), 1, 1, facecolor=shade, linewidth=0, gid="tile"))
+        tile = Rectangle(
+            (column, row), 1, 1, facecolor=shade, linewidth=0, gid="tile", clip_on=False
+        )
+        axes.add_patch(tile)
         ink = theme.PAPER if scale(counts[row, column]) > 0.5 else theme.INK
         axes.text(column + 0.05, row + 0.5, counts[row, column], color=ink, va="center")
     axes.set(xlim=(0, len(QUOTIENTS) - 1), ylim=(0, len(GROWTH) - 1))
@@ -76,7 +79,7 @@ def _draw_tiles(axes: Axes, cells: pd.DataFrame) -> None:
     inner_columns, inner_rows = range(1, len(QUOTIENTS) - 1), range(1, len(GROWTH) - 1)
     axes.set_xticks(inner_columns, [f"{QUOTIENTS[place]:g}" for place in inner_columns])
     axes.set_yticks(inner_rows, [theme.number(GROWTH[place], 0, True) for place in inner_rows])
-    axes.set_xlabel("location quotient at the start (1 = as strong as in the nation)")
+    axes.set_xlabel("location quotient at the start (1 = as the nation)")
 
 
 def _place(row: pd.Series) -> tuple[float, float]:
