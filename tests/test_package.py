@@ -10,7 +10,7 @@ import unicodedata
 import pandas as pd
 import pytest
 
-from clusterpolicy import package, panel
+from clusterpolicy import finer, package, panel
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +118,9 @@ def test_a_broken_table_is_noticed(folder, descriptor, tmp_path, case):
 
 def test_every_table_is_told_with_key_unit_source_and_licence(real_study, descriptor):
     resources = {each["name"]: each for each in descriptor["resources"]}
-    assert set(resources) == {name for name, _ in real_study.items()} == set(package.TABLES)
+    assert set(resources) == {name for name, _ in real_study.items()}
+    finer_tables = set(finer.FinerStudy.__dataclass_fields__)
+    assert set(resources) | finer_tables == set(package.TABLES)
     for name, resource in resources.items():
         assert resource["title"] == package.TABLES[name][0]
         for field in resource["schema"]["fields"]:
@@ -150,13 +152,13 @@ def test_every_table_is_told_with_key_unit_source_and_licence(real_study, descri
 
 def test_tables_without_csv_are_described_as_parquet(tmp_path):
     table = pd.DataFrame({"area": ["01100"], "employees": [1.5], "note": ["="]})
-    table.to_parquet(tmp_path / "areas.parquet", index=False)
-    package.write({"areas": table}, tmp_path, with_csv=False)
+    table.to_parquet(tmp_path / "places.parquet", index=False)
+    package.write({"places": table}, tmp_path, with_csv=False)
     (resource,) = json.loads((tmp_path / "datapackage.json").read_text())["resources"]
     assert (resource["path"], resource["format"], resource["title"]) == (
-        "areas.parquet",
+        "places.parquet",
         "parquet",
-        "Areas",
+        "Places",
     )
     assert [field["type"] for field in resource["schema"]["fields"]] == [
         "string",
