@@ -161,12 +161,7 @@ def read_source(workspace: Workspace, notebook: str, takes: Iterable[str] = ()) 
     where = workspace.short(path)
     restore = f"restore it with `git checkout -- {where}`"
     try:
-        content = json.loads(path.read_bytes())
-        cells = tuple(content["cells"])
-        essence = [
-            [cell["cell_type"], cell.get("id"), "".join(cell["source"]), _tags(cell)]
-            for cell in cells
-        ]
+        cells, digest = _parse(path.read_bytes())
     except OSError as reason:
         raise InputFault(f"{where}: {one_line(reason)}: {restore}") from reason
     except (ValueError, KeyError, TypeError, AttributeError) as reason:
@@ -178,8 +173,17 @@ def read_source(workspace: Workspace, notebook: str, takes: Iterable[str] = ()) 
                 f"{where}: parameter {name!r} is not in its parameters cell, which has "
                 f"{', '.join(declared) or 'none'}: add it there"
             )
-    digest = hashlib.sha256(json.dumps(essence).encode()).hexdigest()
     return Source(path, where, digest, cells, declared)
+
+
+@cache
+def _parse(content: bytes) -> tuple[tuple[Mapping, ...], str]:
+    """Return the cells of a notebook and a hash of what matters in them; one serves many pages."""
+    cells = tuple(json.loads(content)["cells"])
+    essence = [
+        [cell["cell_type"], cell.get("id"), "".join(cell["source"]), _tags(cell)] for cell in cells
+    ]
+    return cells, hashlib.sha256(json.dumps(essence).encode()).hexdigest()
 
 
 def _tags(cell: Mapping) -> list[str]:

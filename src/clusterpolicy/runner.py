@@ -354,6 +354,8 @@ def _orphans(workspace: Workspace, specs: Sequence[ReportSpec]) -> list[str]:
         Names of reports, in their order.
     """
     names = {spec.name for spec in specs}
+    if not names.issuperset(REPORTS):
+        return []
     pages = sorted((workspace.reports / register.FOLDER).glob("*.html"))
-    found = [register.page_name(page.stem) for page in pages if names.issuperset(REPORTS)]
+    found = [register.page_name(page.stem) for page in pages]
     return [name for name in found if name not in names]
