@@ -1,9 +1,15 @@
 """What the page on the data says follows from its tables, on cases counted by hand."""
 
+import os
+import re
+import shutil
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pandas as pd
 import pytest
+from conftest import copy_repository
 
 from clusterpolicy import breaks, quality, qualitycharts, qualitytables, sources
 from clusterpolicy.printing import to_html
@@ -273,3 +279,37 @@ def test_rung_1_says_what_is_missing_and_how_to_get_it():
     sentence = quality.missing_sentence(files)
     assert f"the {len(files)} files" in sentence
     assert "make data" in sentence
+
+
+# --- the page ---------------------------------------------------------------------------------
+
+LARGEST_PAGE = 400_000  # bytes
+OF_RUNG_2 = {"hidden-jobs", "hidden-years", "bounds", "municipal-loss", "areas", "number-jump"}
+
+
+@pytest.mark.slow
+def test_the_page_holds_rung_2_where_it_is_there_and_says_so_where_it_is_not(shared, tmp_path):
+    root = copy_repository(tmp_path / "study")
+
+    def run(*arguments):
+        done = subprocess.run(
+            [sys.executable, "-m", "clusterpolicy", *arguments],
+            cwd=root,
+            env={**os.environ, "PYTHONPATH": str(root / "src"), "DATA_MIRROR": f"{shared}/mirror"},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        page = root / "reports/data-quality.html"
+        return page.read_text(encoding="utf-8") if page.is_file() else ""
+
+    run("data")
+    page = run("report", "data-quality")
+    assert set(re.findall(r'id="(?:fig|tab)-([a-z-]+)"', page)) >= OF_RUNG_2
+    assert "has 1,597 percent more establishments in 2008 than in 2007" in page
+    assert "3,354 municipalities" in page
+    assert len(page.encode()) <= LARGEST_PAGE
+    shutil.rmtree(root / "data/clean/rung2")
+    page = run("report", "data-quality")
+    assert not OF_RUNG_2 & set(re.findall(r'id="(?:fig|tab)-([a-z-]+)"', page))
+    assert "Not shown on rung 1" in page
