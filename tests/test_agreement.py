@@ -96,7 +96,7 @@ def test_the_answer_says_what_fails_first_and_counts_what_holds(tried):
     lines = methodwords.answer_methods(tried, trends_with(14.2), programs_with(0.0))
     assert len(lines) == 5
     assert "off by +5.0 percent" in lines[0]
-    assert "in only 14.2 percent" in lines[0]
+    assert "gives warning in 14.2 percent" in lines[0]
     n_nulls = sum(len(s.terms) for s in trials.SCENARIOS if s.name in methodwords.NULLS)
     assert f"too rarely in none and more often than promised in none of {n_nulls}" in lines[2]
     assert "standard error by block 20.0 to 20.0" in lines[3]

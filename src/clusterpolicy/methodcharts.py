@@ -77,8 +77,8 @@ def _column(frame: Axes, data: pd.DataFrame, position: int, promised: float) -> 
     def at(share: float) -> float:
         # Square roots of the share of failures: a few points matter near the promise only.
         failures = share if promised < 50 else 100 - share
-        length = 0.5 * (max(failures, 0) / 100) ** 0.5
-        return position + (0.05 + length if promised < 50 else 0.55 - length)
+        length = 0.44 * (max(failures, 0) / 100) ** 0.5
+        return position + (0.05 + length if promised < 50 else 0.48 - length)
 
     frame.plot([at(promised)] * 2, [0, len(data)], color=theme.MUTED, linewidth=0.9, zorder=1)
     for place, row in enumerate(data.itertuples()):

@@ -63,7 +63,7 @@ def _limit_line(trends: pd.DataFrame) -> str:
         f"What no method here mends: where targeted cells grew {_number(100 * EXAMPLE_DRIFT)} "
         f"percent a year more all along, the estimate of term 1 is off by "
         f"{format_number(large['off'], 1, sign=True)} percent, and the test of the years before "
-        f"gives warning in only {_number(large['warning'])} percent of panels."
+        f"gives warning in {_number(large['warning'])} percent of panels."
     )
 
 
