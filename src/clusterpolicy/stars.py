@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 
 from clusterpolicy.clusters import CELL
-from clusterpolicy.wording import format_number
 
 DIMENSIONS = ("size", "specialisation", "growth", "productivity")
 
@@ -38,10 +37,10 @@ class Thresholds:
     def in_words(self) -> str:
         """Say the thresholds as they are printed beside the stars."""
         return (
-            f"A star for at least {format_number(self.size, 1)} % of the nation's product of the "
-            f"industry, a location quotient of {format_number(self.specialisation, 1)}, growth "
-            f"of {format_number(self.growth, 1)} points a year beyond the industry elsewhere, and "
-            f"{format_number(self.productivity, 1)} times the nation's product per worker; it is "
+            f"A star for at least {self.size:g} % of the nation's product of the "
+            f"industry, a location quotient of {self.specialisation:g}, growth "
+            f"of {self.growth:g} points a year beyond the industry elsewhere, and "
+            f"{self.productivity:g} times the nation's product per worker; it is "
             "uncertain while the interval holds the threshold."
         )
 
@@ -110,12 +109,9 @@ def award(
     table = pd.DataFrame(index=year.index)
     for name, figures in measured.items():
         value, low, high = (figures[column] for column in figures)
+        threshold = getattr(thresholds, name)
         star = np.select(
-            [
-                low.isna() | high.isna(),
-                low >= getattr(thresholds, name),
-                high >= getattr(thresholds, name),
-            ],
+            [low.isna() | high.isna(), low >= threshold, high >= threshold],
             ["no figure", "yes", "uncertain"],
             "no",
         )
