@@ -5,12 +5,14 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.patches import PathPatch
+from matplotlib.path import Path
 from matplotlib.transforms import Affine2D
 
 from clusterpolicy import alttext, theme
 from clusterpolicy.theme import Chart, number
 
-DIGITS = 4  # significant ones: more than the accounts carry for a small cell
+DIGITS = 3  # significant ones: as many as the accounts carry for a small cell
 QUADRANT_NOTE = "circles: targeted, squares: other; large: medians; arrows: off the scale"
 
 
@@ -62,7 +64,7 @@ def plot_quadrant(
     return theme.close_chart(
         axes,
         alt=alttext.describe_quadrant(data, medians, extremes),
-        data=data,
+        data=_write_short(data),
         unit=f"location quotient; {growth_label}",
         years=years,
         source=source,
@@ -78,6 +80,12 @@ def _round(data: pd.DataFrame) -> pd.DataFrame:
     return data.assign(**((numbers * scale).round() / scale))
 
 
+def _write_short(data: pd.DataFrame) -> pd.DataFrame:
+    """Write the cells with 1 and 0 for targeted, and names that need no quotes in a CSV."""
+    label = data["label"].str.replace(", ", "; ")
+    return data.assign(label=label, is_targeted=data["is_targeted"].astype(int))
+
+
 def _draw_cells(axes: Axes, data: pd.DataFrame) -> pd.DataFrame:
     """Draw the cells and the medians of both groups, and return the medians."""
     axes.set_xscale("log")
@@ -89,17 +97,7 @@ def _draw_cells(axes: Axes, data: pd.DataFrame) -> pd.DataFrame:
         if rows.empty:
             continue
         look = {"color": theme.GROUPS[group]["color"], "marker": theme.GROUPS[group]["marker"]}
-        axes.plot(
-            rows["location_quotient"],
-            rows["growth"],
-            linestyle="none",
-            markerfacecolor="none" if group == "other" else look["color"],
-            markersize=3.2,
-            markeredgewidth=0.7,
-            alpha=0.55,
-            gid=group,
-            **look,
-        )
+        _draw_dots(axes, rows, group)
         middle = rows[["location_quotient", "growth"]].median()
         axes.plot(
             *middle,
@@ -123,6 +121,28 @@ def _draw_cells(axes: Axes, data: pd.DataFrame) -> pd.DataFrame:
     _mark_outside(axes, data)
     theme.set_numbers(axes, signed=True)
     return pd.DataFrame(medians).T
+
+
+def _draw_dots(axes: Axes, rows: pd.DataFrame, group: str) -> None:
+    """Draw the cells of a group as one path of strokes without length, whose caps are the marks.
+
+    Hundreds of markers, each referred to by itself, would be a tenth of the page.
+    """
+    points = rows[["location_quotient", "growth"]].to_numpy().repeat(2, axis=0)
+    path = Path(points, [Path.MOVETO, Path.LINETO] * len(rows))
+    path.should_simplify = False
+    dots = PathPatch(
+        path,
+        fill=False,
+        edgecolor=theme.GROUPS[group]["color"],
+        capstyle="round" if group == "targeted" else "projecting",
+        linewidth=3.8 if group == "targeted" else 3.0,
+        alpha=0.55,
+        gid=group,
+    )
+    axes.add_patch(dots)
+    axes.update_datalim(points)
+    axes.autoscale_view()
 
 
 def _mark_outside(axes: Axes, data: pd.DataFrame) -> None:
