@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from clusterpolicy import measures
+from clusterpolicy import measures, shrinkage
 from clusterpolicy.clusters import CELL
 
 BASES = ("b1995", "b2000", "b2005", "b2011")
@@ -95,7 +95,7 @@ def test_an_unknown_base_is_refused(real_study):
 def test_shrinkage_by_hand():
     # Equal noise of variance 1: spread = variance of (0, 3, 6) - 1 = 8, kept = 8 / 9, mean 3.
     values, errors = pd.Series([0.0, 3.0, 6.0]), pd.Series([1.0, 1.0, 1.0])
-    shrunk, half = measures.shrink(values, errors, [pd.Series(["a"] * 3)])
+    shrunk, half = shrinkage.shrink(values, errors, [pd.Series(["a"] * 3)])
     assert shrunk.tolist() == pytest.approx([3 - 8 / 3, 3, 3 + 8 / 3])
     expected = stats.norm.ppf(0.975) * np.sqrt(8 / 9 + (1 / 9) ** 2 * 9 / 3)
     assert half.tolist() == pytest.approx([expected] * 3)
@@ -103,7 +103,7 @@ def test_shrinkage_by_hand():
 
 def test_the_noisier_value_is_drawn_further_to_the_mean():
     values, errors = pd.Series([-2.0, 2.0, 5.0, 5.0]), pd.Series([0.1, 0.1, 0.1, 3.0])
-    shrunk, half = measures.shrink(values, errors, [pd.Series(["a"] * 4)])
+    shrunk, half = shrinkage.shrink(values, errors, [pd.Series(["a"] * 4)])
     assert shrunk[3] < shrunk[2] - 0.5
     assert half[3] > half[2]
 
@@ -113,7 +113,7 @@ def test_intervals_cover_the_strength_they_were_drawn_around():
     errors = random.uniform(0.1, 1.5, 4000)
     strength = random.normal(1.0, 0.8, 4000)
     values = pd.Series(strength + random.normal(0, errors))
-    shrunk, half = measures.shrink(values, pd.Series(errors), [pd.Series(["a"] * 4000)])
+    shrunk, half = shrinkage.shrink(values, pd.Series(errors), [pd.Series(["a"] * 4000)])
     assert np.mean(np.abs(shrunk - strength) <= half) == pytest.approx(0.95, abs=0.012)
     assert np.mean((shrunk - strength) ** 2) < np.mean((values - strength) ** 2)
 
@@ -123,10 +123,10 @@ def test_noise_is_what_falls_back_in_the_next_year():
     level = np.cumsum(random.normal(0, 0.3, (3000, 30)), axis=1)  # lasting changes
     noisy = pd.DataFrame(level + random.normal(0, 0.2, (3000, 30)))
     size = pd.Series(np.ones(3000))
-    found = measures.noise_variance(noisy.diff(axis=1), size)
+    found = shrinkage.noise_variance(noisy.diff(axis=1), size)
     assert found.mean() == pytest.approx(0.2**2, rel=0.15)
     # Without noise hardly any is found, however large the lasting changes are.
-    still = measures.noise_variance(pd.DataFrame(level).diff(axis=1), size)
+    still = shrinkage.noise_variance(pd.DataFrame(level).diff(axis=1), size)
     assert still.mean() < 0.004
 
 

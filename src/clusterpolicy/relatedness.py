@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from clusterpolicy.measures import LEVEL
 from clusterpolicy.neighbours import SEED
+from clusterpolicy.shrinkage import LEVEL
 
 STRONG = 1.0  # location quotient from which a prefecture counts as strong in an industry
 DRAWS = 999

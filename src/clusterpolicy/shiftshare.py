@@ -5,7 +5,8 @@ import pandas as pd
 from scipy import stats
 
 from clusterpolicy.clusters import CELL
-from clusterpolicy.measures import LEVEL, noise_variance, require_years
+from clusterpolicy.measures import require_years
+from clusterpolicy.shrinkage import LEVEL, noise_variance
 
 WARNING = (
     "The regional part is what remains after the nation and the industry are taken off: an "
@@ -84,7 +85,7 @@ def decompose_yearly(cells: pd.DataFrame, years: tuple[int, int], by: str = "cel
         nominal, added up over the years), ``regional_percent`` (of the start), ``n_cells``,
         ``regional_rate``, the mean of ``100 regional / start`` over the years (percent a year), and
         ``regional_rate_low`` and ``regional_rate_high``: what the noise of the first and last year
-        leaves of it at 95 % (``measures.noise_variance``).
+        leaves of it at 95 % (``shrinkage.noise_variance``).
 
     References
     ----------
