@@ -32,6 +32,8 @@ RECORD = {
     "method": "permutation of targets over blocks",
     "draws": 9999,
     "std_error": 1.9,
+    "adjusted_p": 0.76,
+    "wild_p": 0.63,
     "vcov_group": "pref_code",
     "n_groups": 47,
     "mde": 4.84,

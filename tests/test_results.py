@@ -214,6 +214,24 @@ def test_paths_that_differed_before_the_term_cost_a_grade(real_study, first_term
 
 
 @pytest.mark.parametrize(
+    ("p_value", "detectable", "grade"),
+    [
+        (0.05, 10.0, 2),
+        (0.051, 10.0, 3),
+        (0.5, results.PRETREND_BLIND, 3),
+        (0.5, results.PRETREND_BLIND + 0.1, 2),
+        (0.01, 30.0, 2),
+        (np.nan, np.nan, 3),
+    ],
+)
+def test_a_test_that_would_see_nothing_costs_a_grade_as_a_difference_does(
+    p_value, detectable, grade
+):
+    assert results.cap_grade(3, p_value, detectable) == grade
+    assert results.cap_grade(1, p_value, detectable) == 1
+
+
+@pytest.mark.parametrize(
     ("design", "has_comparison", "highest"),
     [
         ("triple difference", True, 3),

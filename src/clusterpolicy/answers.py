@@ -181,6 +181,29 @@ def agreement_sentence(opinion: Mapping[str, float]) -> str:
     )
 
 
+def crosscheck_sentence(main: pd.Series) -> str:
+    """Say what other methods of inference make of a main estimate.
+
+    Parameters
+    ----------
+    main : Series
+        Main estimate of a term.
+    """
+    if main["status"] != "estimated":
+        return ""
+    wild = f"{format_number(main['wild_low'], 1)} to {format_number(main['wild_high'], 1)}"
+    honest = f"{format_number(main['honest_low'], 1)} to {format_number(main['honest_high'], 1)}"
+    std_error = format_number(main["std_error"], 1)
+    return (
+        "Two cross-checks take prefectures for independent, as the test of this study does not: a "
+        f"standard error clustered by prefecture of {std_error} log points x 100, and a wild "
+        f"cluster bootstrap with an interval from {wild} percent ({format_p(main['wild_p'])}). A "
+        "third asks for more: could the groups drift apart in the term by as much in a year as "
+        f"they did in any year before it, effects from {honest} percent would be in keeping with "
+        "the figures."
+    )
+
+
 def plain_gap_sentence(paths: pd.DataFrame, main: pd.Series) -> str:
     """Say how far the plain growth of the two groups differs, and what is left of it.
 

@@ -381,8 +381,7 @@ def _estimate(
     years = years.delete(base)
     pretrend_p = by_year.joint_p(np.asarray(years < term.baseline_last_year))
     grade = results.grade_design(DESIGN, has_comparison=True)
-    if pretrend_p <= results.PRETREND_LEVEL:
-        grade = min(grade, results.GRADE_AFTER_PRETREND)
+    grade = results.cap_grade(grade, pretrend_p, float("nan"))
     common = {
         **common,
         "draws": draws,

@@ -168,8 +168,7 @@ def _record(sample: Sample, common: dict, draws: int) -> Estimate:
     test = inference.permutation_test(difference.contrast, assignments)
     before = inference.event_study(sample, assignments)
     grade = results.grade_design(DESIGN, has_comparison=True)
-    if before.pretrend_p <= results.PRETREND_LEVEL:
-        grade = min(grade, results.GRADE_AFTER_PRETREND)
+    grade = results.cap_grade(grade, before.pretrend_p, percent(before.pretrend_detectable))
     return Estimate(
         **common,
         estimate=percent(test.estimate),

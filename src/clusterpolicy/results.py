@@ -39,6 +39,9 @@ HIGHEST_GRADE_WITHOUT_COMPARISON = 2
 # Paths that already differed before the term make the comparison no better than an adjusted one.
 GRADE_AFTER_PRETREND = 2
 PRETREND_LEVEL = 0.05
+# Percent in one year, four times the margin of indifference: a test of the years before the term
+# that would not see a difference as large as this has not shown that the paths were alike.
+PRETREND_BLIND = 20.0
 
 
 @dataclass(frozen=True)
@@ -138,6 +141,17 @@ class Estimate:
     status: str = "estimated"
     reason: str = ""
     input_hash: str = ""
+
+
+def cap_grade(grade: int, pretrend_p: float, pretrend_detectable: float) -> int:
+    """Lower a grade where the years before the term do not show that the paths were alike.
+
+    They do not if the paths differed, or if the test would not have seen it had they differed by
+    ``PRETREND_BLIND`` percent. Designs without a test of earlier years (NaN) keep their grade.
+    """
+    if pretrend_p <= PRETREND_LEVEL or pretrend_detectable > PRETREND_BLIND:
+        return min(grade, GRADE_AFTER_PRETREND)
+    return grade
 
 
 def grade_design(design: str, has_comparison: bool, claimed: int | None = None) -> int:
@@ -281,8 +295,9 @@ def _estimate_design(
             "pretrend_detectable": _percent(study_years.pretrend_detectable),
             **_honest_fields(study_years, sample.design.base_year),
         }
-        if study_years.pretrend_p <= PRETREND_LEVEL:
-            common["grade"] = min(common["grade"], GRADE_AFTER_PRETREND)
+        common["grade"] = cap_grade(
+            common["grade"], pretrend["pretrend_p"], pretrend["pretrend_detectable"]
+        )
     records = [
         Estimate(
             **common,
