@@ -262,7 +262,7 @@ def test_shared_draws_never_cost_more_than_holm_for_years_of_one_study():
     sample = random_sample(np.random.default_rng(3), 6, 5)
     assignments = inference.permute_targets(sample.cells, 999)
     statistics = [
-        inference._score(contrast, assignments.of_cells(seen)).statistic(0)
+        inference.score_draws(contrast, assignments.of_cells(seen)).statistic(0)
         for seen, contrast in effects.event_contrasts(sample).values()
     ]
     plain = np.array([(values >= values[0]).mean() for values in statistics])

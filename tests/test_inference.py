@@ -217,7 +217,7 @@ def test_when_every_assignment_is_as_likely_as_any_other_the_test_is_exact():
         as_if = replace(assignments, actual=every[place][assignments.unit], labels=others)
         found = inference.permutation_test(contrast, as_if)
         if not np.isnan(found.estimate):  # six are whole prefectures, which the effects absorb
-            statistic = inference._score(contrast, as_if).statistic(0)
+            statistic = inference.score_draws(contrast, as_if).statistic(0)
             p_values[place] = found.p_value
             plain[place] = (statistic >= statistic[0] * (1 - 1e-9)).mean()
     assert (p_values == 1).sum() < 30
@@ -419,7 +419,7 @@ def test_bands_are_the_intervals_of_the_same_test_at_a_higher_level(small, event
     sample, assignments = small
     contrasts = effects.event_contrasts(sample).values()
     statistics = [
-        inference._score(contrast, assignments.of_cells(seen)).statistic(0)
+        inference.score_draws(contrast, assignments.of_cells(seen)).statistic(0)
         for seen, contrast in contrasts
     ]
     level = inference.JointTest.of(statistics).level_of_each(0.95)
@@ -445,7 +445,7 @@ def test_an_assignment_without_effect_is_rejected_in_some_year_as_often_as_promi
     """Every draw plays the actual assignment once: in some year the band excludes zero."""
     sample, assignments = small
     contrasts = list(effects.event_contrasts(sample).values())
-    scores = [inference._score(c, assignments.of_cells(seen)) for seen, c in contrasts]
+    scores = [inference.score_draws(c, assignments.of_cells(seen)) for seen, c in contrasts]
     joint = inference.JointTest.of([each.statistic(0) for each in scores])
     level = joint.level_of_each(0.95)
     some = (joint.each <= 1 - level + 1e-12).any(axis=1).mean()

@@ -125,17 +125,3 @@ class GroupParts:
     norm: np.ndarray
     regressor_effects: np.ndarray
     outcome_effects: np.ndarray
-
-    @classmethod
-    def of(
-        cls, regressor: np.ndarray, outcome: np.ndarray, basis: np.ndarray, group: np.ndarray
-    ) -> "GroupParts":
-        """Add up by `group` (n_rows, from 0) what is left of both sides of the regression."""
-        by_group = np.zeros((int(group.max()) + 1, len(group)))
-        by_group[group, np.arange(len(group))] = 1
-        return cls(
-            score=by_group @ (regressor * outcome),
-            norm=by_group @ regressor**2,
-            regressor_effects=(by_group * regressor) @ basis,
-            outcome_effects=(by_group * outcome) @ basis,
-        )

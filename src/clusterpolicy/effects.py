@@ -14,6 +14,7 @@ import pandas as pd
 import scipy.linalg
 
 from clusterpolicy import clusters, policy
+from clusterpolicy.absorbing import FixedEffects
 from clusterpolicy.contrast import ABSORBED_SHARE as ABSORBED_SHARE
 from clusterpolicy.contrast import Contrast, GroupParts
 from clusterpolicy.panel import Study
@@ -283,40 +284,33 @@ class TripleDifference:
     def __init__(self, sample: Sample):
         rows = sample.rows
         self._cell = rows.groupby(CELL, sort=False).ngroup().to_numpy()
-        # Rows of a cell follow one another (see cell_sample), so sums by cell are cheap.
-        self._starts = np.flatnonzero(np.diff(self._cell, prepend=-1))
-        in_term = rows["in_term"].to_numpy(float)
-        # Effects of cells go first, by within-cell means; the two others by projection on the
-        # span of the dummies that are left.
-        effects = np.hstack(
-            [_dummies(rows["pref_code"], rows["fy"]), _dummies(rows["industry"], rows["fy"])]
-        )
-        basis = _orthonormal(self._within(effects))
-        outcome = self._within(rows["log_outcome"].to_numpy()[:, None])[:, 0]
-        outcome = outcome - basis @ (basis.T @ outcome)
-        term = self._within(in_term[:, None])[:, 0]
+        keys = (rows["pref_code"], rows["industry"])
+        codes = [pd.MultiIndex.from_arrays([key, rows["fy"]]).factorize()[0] for key in keys]
+        fixed = FixedEffects(self._cell, codes)
+        outcome = fixed.take_out(rows[["log_outcome"]].to_numpy())[:, 0]
+        term = fixed.within(rows[["in_term"]].to_numpy(float))[:, 0]
         self.contrast = Contrast(
             score=np.bincount(self._cell, term * outcome),
             spread=np.bincount(self._cell, term**2),
-            absorbed=np.add.reduceat(term[:, None] * basis, self._starts),
+            absorbed=fixed.products(term, self._cell),
         )
         is_targeted = sample.cells["is_targeted"].to_numpy()
         self.estimate = self.contrast.estimate(is_targeted)
-        regressor = term * is_targeted[self._cell]
-        regressor = regressor - basis @ (basis.T @ regressor)
+        regressor = fixed.take_out((term * is_targeted[self._cell])[:, None])[:, 0]
         groups = rows["pref_code"].astype("category").cat
         self.n_groups = len(groups.categories)
-        self.parts = GroupParts.of(regressor, outcome, basis, groups.codes.to_numpy())
+        group = groups.codes.to_numpy()
+        self.parts = GroupParts(
+            score=np.bincount(group, regressor * outcome),
+            norm=np.bincount(group, regressor**2),
+            regressor_effects=fixed.products(regressor, group),
+            outcome_effects=fixed.products(outcome, group),
+        )
         self.std_error = float("nan")
         if not np.isnan(self.estimate):  # so there are two prefectures to compare
             factor = self.n_groups / (self.n_groups - 1)
             scores = self.parts.score - self.estimate * self.parts.norm
             self.std_error = float(np.sqrt(factor * (scores**2).sum()) / self.parts.norm.sum())
-
-    def _within(self, columns: np.ndarray) -> np.ndarray:
-        """Take the mean of each cell out of every column."""
-        means = np.add.reduceat(columns, self._starts) / np.bincount(self._cell)[:, None]
-        return columns - means[self._cell]
 
 
 def second_opinion(sample: Sample) -> dict[str, float]:

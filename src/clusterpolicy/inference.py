@@ -213,10 +213,11 @@ def permutation_test(
     .. [1] DiCiccio and Romano (2017), Journal of the American Statistical Association 112(519).
     .. [2] Tusher, Tibshirani and Chu (2001), Proceedings of the National Academy of Sciences 98(9).
     """
-    return _test(_score(contrast, assignments), level)[0]
+    return _test(score_draws(contrast, assignments), level)[0]
 
 
-def _score(contrast: Contrast, assignments: Assignments) -> Scores:
+def score_draws(contrast: Contrast, assignments: Assignments) -> Scores:
+    """Return what the units of every reassignment add to the score of its test."""
     actual, labels = assignments.actual, assignments.labels
     if assignments.unit is not None:
         # Targets are the same within a unit, so nothing is lost by adding its cells up.
@@ -338,7 +339,7 @@ def event_study(sample: Sample, assignments: Assignments, level: float = LEVEL) 
     scores, of_years = {}, {}
     for fy, (seen, contrast) in event_contrasts(sample).items():
         of_years[fy] = assignments.of_cells(seen)
-        scores[fy] = _score(contrast, of_years[fy])
+        scores[fy] = score_draws(contrast, of_years[fy])
     defined = {fy: each for fy, each in scores.items() if not np.isnan(each.estimate)}
     joint = JointTest.of([each.statistic(0) for each in defined.values()])
     adjusted = dict(zip(defined, joint.adjusted, strict=True)) if defined else {}

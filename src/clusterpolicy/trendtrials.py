@@ -81,7 +81,7 @@ class EventCourt:
     ) -> np.ndarray:
         """Return the statistic of no effect in one year, of every assignment."""
         contrast = replace(self.years[fy].contrast, score=score)
-        return inference._score(contrast, assignments).statistic(0.0)
+        return inference.score_draws(contrast, assignments).statistic(0.0)
 
 
 def try_trends(
