@@ -282,3 +282,10 @@ def test_the_report_on_the_data_opens_with_its_counts():
         "guessed.",
         "10 figures of cells and 94 of prefectures are kept in the repository.",
     ]
+
+
+@pytest.mark.parametrize(("p_value", "first"), [(0.5, "A check."), (0.01, "Targeted cells had")])
+def test_a_check_that_speaks_against_comes_before_our_own_readings(p_value, first):
+    rows = frame(records(1, {"pretrend_p": p_value}))
+    weighed = answers.weigh_term(rows, PHRASES, LAUNCH, "broad", "A check.")
+    assert weighed["doubt"].startswith(first)

@@ -5,7 +5,16 @@ import pandas as pd
 import pytest
 from small_results import record, small_study
 
-from clusterpolicy import effects, inference, refits, results, robustcharts, robustness, robustwords
+from clusterpolicy import (
+    effects,
+    inference,
+    refits,
+    results,
+    robustcharts,
+    robustness,
+    robustwords,
+    spillovers,
+)
 
 DRAWS = 99
 
@@ -181,3 +190,35 @@ def test_weights_change_the_estimate_only_where_sizes_differ(case):
     same = dataclasses.replace(case.panel, weights=np.full(len(case.panel.cells), 7.0))
     plain = refits.contrast_of(case.panel).estimate(case.panel.targets)
     assert refits.contrast_of(same).estimate(same.targets) == pytest.approx(plain)
+
+
+@pytest.mark.parametrize(
+    ("placebo_p", "held", "parts"),
+    [
+        (0.2, 3.0, ()),
+        (0.03, 3.0, ("finds an effect where nothing began: with the term begun in FY1998",)),
+        (0.2, 0.3, ("With size and earlier growth held fixed, +0.3 percent",)),
+        (0.01, -2.0, ("where nothing began", "held fixed, −2.0 percent")),
+    ],
+)
+def test_the_strongest_doubt_is_what_a_check_finds_against_the_estimate(
+    main, placebo_p, held, parts
+):
+    common = {"low": -9.0, "high": 9.0, "status": "estimated", "unit": "percent", "level": 0.95}
+    checks = pd.DataFrame(
+        [
+            common
+            | {
+                "design": robustness.PLACEBO_DATE,
+                "sample": "term begun in FY1998",
+                "outcome": "product",
+            }
+            | {"estimate": 7.0, "p_value": placebo_p},
+            common
+            | {"design": spillovers.SELECTION, "sample": spillovers.ALL_HELD, "outcome": "product"}
+            | {"estimate": held, "p_value": 0.5},
+        ]
+    )
+    doubt = robustwords.doubt_sentence(checks, {**main, "estimate": 2.0})
+    assert all(part in doubt for part in parts)
+    assert bool(doubt) == bool(parts)

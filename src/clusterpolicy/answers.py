@@ -71,9 +71,23 @@ def answer_term(
 
 
 def weigh_term(
-    results: pd.DataFrame, phrases: pd.DataFrame, term: policy.Term, fields_map: str
+    results: pd.DataFrame,
+    phrases: pd.DataFrame,
+    term: policy.Term,
+    fields_map: str,
+    doubt: str = "",
 ) -> dict[str, str]:
     """Write the strongest evidence, the strongest doubt and what would change our mind.
+
+    Parameters
+    ----------
+    results, phrases : DataFrame
+        Estimate records of the term, and its part of the phrase matrix.
+    term : policy.Term
+    fields_map : str
+        Reading of the fields map.
+    doubt : str
+        What a check says against the estimate; it gives way only to paths that differed before.
 
     Returns
     -------
@@ -86,7 +100,7 @@ def weigh_term(
     judged = phrases[stands_on]
     return {
         "strongest": _strength(main),
-        "doubt": _doubt(results, main),
+        "doubt": (main["pretrend_p"] > PRETREND_LEVEL and doubt) or _doubt(results, main),
         "change_mind": "; ".join(judged["change_mind"].drop_duplicates()) + ".",
     }
 

@@ -16,6 +16,7 @@ from clusterpolicy.wording import (
 )
 
 LEVEL = 0.05
+LEAST_SHARE_LEFT = 0.5  # of an estimate, once earlier strength is held fixed
 CHOICE_WORDS = {
     "clock": "the clock",
     "fields_map": "the reading of the fields",
@@ -102,6 +103,32 @@ def placebo_sentence(checks: pd.DataFrame) -> str:
         f"the share as far from zero as the main estimate is "
         f"{format_number(industries['p_value'], 2)}."
     )
+
+
+def doubt_sentence(checks: pd.DataFrame, main: Mapping[str, object]) -> str:
+    """Say which check speaks most against the main estimate; empty if none does.
+
+    Two do: an effect found at a date on which nothing began, and an estimate that changes its sign,
+    or loses more than half its size, once earlier strength is held fixed.
+    """
+    parts = []
+    dates = lane_of(checks, "Placebo dates")
+    found = dates[dates["p_value"] < LEVEL]
+    if not found.empty:
+        worst = found.loc[found["p_value"].idxmin()]
+        parts.append(
+            "The same test finds an effect where nothing began: with the "
+            f"{worst['sample']}, {format_estimate(worst)}, {format_p(worst['p_value'])}."
+        )
+    held = _named(checks, spillovers.SELECTION, sample=spillovers.ALL_HELD, status="estimated")
+    if not held.empty and abs(main["estimate"]) > 0:
+        share = held["estimate"].iloc[0] / main["estimate"]
+        if share < LEAST_SHARE_LEFT:
+            parts.append(
+                f"With size and earlier growth held fixed, {format_estimate(held.iloc[0])} is left "
+                f"of {format_number(main['estimate'], 1, sign=True)} percent."
+            )
+    return " ".join(parts)
 
 
 def left_out_sentence(checks: pd.DataFrame, main: Mapping[str, object]) -> str:

@@ -18,6 +18,7 @@ from clusterpolicy.results import Estimate
 from clusterpolicy.robustness import Case, Curve, percent
 
 SPILLOVER, PROGRAMMES, SELECTION = "spillover", "other programmes", "selection"
+ALL_HELD = "with size and earlier growth x year"  # the refit that holds all of them fixed
 # From this share on, what the effects leave of exposure is as good as the targets themselves.
 NEARLY_COLLINEAR = 0.9
 # A register that lists fewer of a programme's areas says too little about where it was.
@@ -355,7 +356,7 @@ def selection(case: Case) -> list[Estimate]:
     ]
     for columns, name in (
         ([1], "with size before the term x year"),
-        ([1, 2], "with size and earlier growth x year"),
+        ([1, 2], ALL_HELD),
     ):
         held = replace(panel, covariates=strength[:, columns])
         records.append(case.refit_record(held, name, SELECTION))
