@@ -170,7 +170,8 @@ def strength_and_growth(
     Returns
     -------
     DataFrame
-        ``label`` in words, ``location_quotient`` in the first year, ``growth`` of nominal product
+        ``pref_code``, ``industry``, ``label`` in words, ``location_quotient`` in the first year,
+        ``growth`` of nominal product
         between the two in percent, ``is_targeted``; cells seen in both years.
     """
     start = location_quotients(cell_panel, base, years[0]).set_index(CELL)
@@ -180,5 +181,5 @@ def strength_and_growth(
     prefecture, industry = names
     label = both["pref_code"].map(prefecture) + ", " + both["industry"].map(industry)
     growth = 100 * (both["later"] / both["product_million_yen"] - 1)
-    columns = both[["location_quotient", "is_targeted"]]
+    columns = both[[*CELL, "location_quotient", "is_targeted"]]
     return columns.assign(label=label, growth=growth)

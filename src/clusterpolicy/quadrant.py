@@ -10,6 +10,7 @@ from matplotlib.path import Path
 from matplotlib.transforms import Affine2D
 
 from clusterpolicy import alttext, theme
+from clusterpolicy.clusters import CELL
 from clusterpolicy.theme import Chart, number
 
 DIGITS = 3  # significant ones: as many as the accounts carry for a small cell
@@ -55,7 +56,7 @@ def plot_quadrant(
             f"{where}: found a location quotient of {cells['location_quotient'].min()}: the axis "
             "is logarithmic, leave out cells without product"
         )
-    columns += ["low", "high"] if {"low", "high"} <= {*cells} else []
+    columns += [name for name in ("low", "high", *CELL) if name in cells]
     data = _round(cells[columns].dropna().reset_index(drop=True))
     axes = theme.new_axes(3.9, left=0.62, right=0.3, top=0.68)
     medians = _draw_cells(axes, data)
@@ -81,7 +82,13 @@ def _round(data: pd.DataFrame) -> pd.DataFrame:
 
 
 def _write_short(data: pd.DataFrame) -> pd.DataFrame:
-    """Write the cells with 1 and 0 for targeted, and names that need no quotes in a CSV."""
+    """Write the cells with 1 and 0 for targeted, and codes or names that need no quotes in a CSV.
+
+    Codes where they are known: five hundred names would be a third of what they name.
+    """
+    if {*CELL} <= {*data}:
+        rest = data.columns.difference([*CELL, "label"], sort=False)
+        return data.assign(is_targeted=data["is_targeted"].astype(int))[[*CELL, *rest]]
     label = data["label"].str.replace(", ", "; ")
     return data.assign(label=label, is_targeted=data["is_targeted"].astype(int))
 

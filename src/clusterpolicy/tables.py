@@ -273,7 +273,9 @@ def projects_table(
         fields=_listed(projects["fields"], {}),
         prefectures=_listed(projects["prefectures"], names),
     )
-    return Table(readable, columns, "", "", source)
+    named = ["project_id", *(column.name for column in columns)]
+    kept = [name for name in named if name in readable]
+    return Table(readable[kept], columns, "", "", source)
 
 
 def _listed(values: pd.Series, names: dict[str, str]) -> list[str]:
