@@ -107,14 +107,17 @@ def test_the_trial_runs_the_test_of_the_reports(sample):
     court = SmallCourt(sample)
     outcome = sample.rows["log_outcome"].to_numpy()[:, None]
     rng = np.random.default_rng(6)
-    found = court.try_panels(outcome, court.actual[None, :], rng)["permutation"]
+    found = court.try_panels(outcome, court.actual[None, :], rng)
     rng = np.random.default_rng(6)
-    labels = court.some_assignments(rng).labels
+    labels = court.pool_labels[court.some_assignments(rng)]
     whole = inference.permute_targets(sample.cells, 1)
     assignments = replace(whole, labels=labels)
-    test = inference.permutation_test(effects.TripleDifference(sample).contrast, assignments)
-    assert found.estimate[0] == pytest.approx(test.estimate, abs=1e-10)
-    assert (found.low[0], found.high[0]) == pytest.approx((test.low, test.high), abs=1e-8)
+    contrast = effects.TripleDifference(sample).contrast
+    for way, pooled in (("permutation", inference.POOLED), ("strict", 0.0)):
+        test = inference.permutation_test(contrast, assignments, pooled=pooled)
+        assert found[way].estimate[0] == pytest.approx(test.estimate, abs=1e-10)
+        ends = found[way].low[0], found[way].high[0]
+        assert ends == pytest.approx((test.low, test.high), abs=1e-8)
 
 
 def test_the_wild_bootstrap_of_many_panels_is_that_of_each(sample):
@@ -174,22 +177,37 @@ def test_the_event_study_on_trial_is_that_of_the_reports(sample):
     outcome = sample.rows["log_outcome"].to_numpy()[:, None]
     chosen = court.some_assignments(np.random.default_rng(3))
     found = [
-        events.statistics(fy, events.scores(fy, outcome)[:, 0], chosen) for fy in events.before
+        events.statistics(fy, events.outcomes(fy, outcome)[:, 0], chosen) for fy in events.before
     ]
     ours = inference.JointTest.of(found).p_value
-    whole = replace(inference.permute_targets(sample.cells, 1), labels=chosen.labels)
+    whole = replace(inference.permute_targets(sample.cells, 1), labels=court.pool_labels[chosen])
     assert ours == pytest.approx(inference.event_study(sample, whole).pretrend_p)
 
 
-def test_a_trend_moves_the_scores_as_if_it_were_in_the_figures(sample):
+def test_a_trend_moves_the_outcomes_as_if_it_were_in_the_figures(sample):
     court = SmallCourt(sample)
     events = trendtrials.EventCourt(court)
     outcome = sample.rows["log_outcome"].to_numpy()[:, None]
     ahead = np.log1p(0.02) * court.years_ahead * court.actual[court.unit][court.triple.cell]
     for fy in events.years:
-        added = trendtrials._drifted(events, fy, events.scores(fy, outcome)[:, 0], 0.02)
-        put_in = events.scores(fy, outcome + ahead[:, None])[:, 0]
+        added = trendtrials._drifted(events, fy, events.outcomes(fy, outcome)[:, 0], 0.02)
+        put_in = events.outcomes(fy, outcome + ahead[:, None])[:, 0]
         assert added == pytest.approx(put_in, abs=1e-9)
+
+
+def test_turned_units_keep_the_size_of_what_the_estimate_leaves(sample):
+    """Random signs by block and industry, effects taken out again: sizes stay, signs vary."""
+    court = SmallCourt(sample)
+    drawn = court._turned(40, np.random.default_rng(13))
+    left = court.triple.take_out(sample.rows[["log_outcome"]].to_numpy())
+    regressor = court.triple.regressor(court.actual[None, court.unit])
+    rest = (left - regressor * ((regressor * left).sum() / (regressor**2).sum()))[:, 0]
+    assert np.abs(drawn) == pytest.approx(np.abs(np.tile(rest[:, None], 40)))
+    unit = court.unit[court.triple.cell]
+    signs = np.sign(drawn * rest[:, None])
+    for number in np.unique(unit):
+        assert (np.ptp(signs[unit == number], axis=0) == 0).all()
+    assert 0.4 < (signs > 0).mean() < 0.6
 
 
 @pytest.mark.slow

@@ -76,9 +76,9 @@ class SharedContrast(effects.Contrast):
         own = contrast.score, contrast.spread, contrast.absorbed
         return cls(*own, columns, np.linalg.pinv(columns.T, rcond=1e-9))
 
-    def as_regression(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return what ``Contrast.as_regression`` returns."""
-        return self.columns, self.to_outcome @ self.score
+    def weigh(self, targets: np.ndarray) -> inference.Weighed:
+        """Weigh assignments (n x n_units), for as many outcomes as there will be."""
+        return inference.Weighed.of(self, self.columns, targets)
 
 
 @dataclass(frozen=True)
@@ -154,8 +154,8 @@ def by_standard_errors(
     return found
 
 
-def add_by_group(code: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """Add up the rows of every group."""
-    sums = np.zeros((int(code.max()) + 1, columns.shape[1]))
+def add_by_group(code: np.ndarray, columns: np.ndarray, n_groups: int | None = None) -> np.ndarray:
+    """Add up the rows of every group; groups without a row count if `n_groups` is given."""
+    sums = np.zeros((int(code.max()) + 1 if n_groups is None else n_groups, columns.shape[1]))
     np.add.at(sums, code, columns)
     return sums

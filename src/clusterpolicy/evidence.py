@@ -21,6 +21,8 @@ VERDICTS = (SUPPORTED, PARTLY, NOT_SUPPORTED, CANNOT_JUDGE)
 SOME_SHARE = 0.10
 # Bodies of nine projects in ten must be named before partnership counts as shown.
 NAMED_SHARE = 0.90
+# Units of the estimate vary more if no larger share of the other assignments vary as much.
+UNEVEN_LEVEL = 0.05
 # Imbens and Rubin's rule of thumb: a normalised difference above a quarter is not small.
 NOT_SMALL = 0.25
 
@@ -132,14 +134,25 @@ CLAIMS: dict[Judge, str] = {
 
 
 def judge_record(record: pd.Series, margin: float, judge: Judge) -> str:
-    """Judge one estimate; one whose paths differed before the term cannot be judged."""
+    """Judge one estimate; one whose paths differed before the term cannot be judged.
+
+    Where the units of the estimate vary more than those of other assignments, the interval reaches
+    as far as either of the two permutation tests, since the printed one may then hold too rarely.
+    """
     if record["status"] != "estimated" or record["pretrend_p"] <= PRETREND_LEVEL:
         return CANNOT_JUDGE
-    return judge(record["estimate"], record["low"], record["high"], margin)
+    low, high = record["low"], record["high"]
+    if record["uneven_p"] <= UNEVEN_LEVEL:
+        low, high = min(low, record["strict_low"]), max(high, record["strict_high"])
+    return judge(record["estimate"], low, high, margin)
 
 
 def judge_term(context: Context, term: int, judge: Judge) -> Finding:
-    """Judge the main estimate of a term; it is only partly supported if a companion is not."""
+    """Judge the main estimate of a term, which the other reading and the other base must bear out.
+
+    A claim that holds in one reading of the fields or in one base of the accounts only is no part
+    of the phrase that holds: it cannot be judged, and the finding says in which it holds.
+    """
     row = context.main(term)
     verdict, part = judge_record(row, context.margin, judge), ""
     if verdict == SUPPORTED:
@@ -149,7 +162,7 @@ def judge_term(context: Context, term: int, judge: Judge) -> Finding:
             if judge_record(other, context.margin, judge) != SUPPORTED
         ]
         if against:
-            verdict = PARTLY
+            verdict = CANNOT_JUDGE
             claim = CLAIMS[judge].format(margin=context.margin)
             part = (
                 f"{claim} is shown in the {row['fields_map']} reading and base {row['base'][1:]}, "

@@ -6,6 +6,7 @@ Test and interval are the same procedure, so they cannot disagree.
 """
 
 from dataclasses import dataclass, replace
+from functools import cache
 from math import comb, floor, prod
 
 import numpy as np
@@ -24,6 +25,9 @@ MIN_TARGETED_CELLS = 10
 MIN_TARGETED_UNITS = 4
 MIN_OTHER_CELLS = 10
 MIN_ASSIGNMENTS = 200
+# Weight, in the scale of the statistic, of what units vary by on average over all assignments,
+# against what those of one assignment vary by. At 0 a test asks the units of the estimate alone.
+POOLED = 1.0
 
 
 @dataclass(frozen=True)
@@ -177,19 +181,21 @@ class PermutationTest:
 
 
 def permutation_test(
-    contrast: Contrast, assignments: Assignments, level: float = LEVEL
+    contrast: Contrast, assignments: Assignments, level: float = LEVEL, pooled: float = POOLED
 ) -> PermutationTest:
     """Test "no effect" by reassigning targets, and invert the test for the interval.
 
-    The statistic is the size of the t-statistic clustered by unit (block x industry). For targets
+    The statistic is the size of a t-statistic clustered by unit (block x industry). For targets
     ``t`` and a supposed effect ``e`` let ``S_u`` be what unit ``u`` adds to the product of targets
     and outcome, all fixed effects and the supposed effect taken out. Then
 
-        T(t, e)^2 = (sum of S_u)^2 / (sum of S_u^2 + t'Qt x average),
+        T(t, e)^2 = (sum of S_u)^2 / (sum of S_u^2 + pooled x t'Qt x average) / c(t)^2
 
     where the average is that of ``sum of S_u^2 / t'Qt`` over all assignments. Dividing by what the
     units of the draw itself vary by keeps the level where units differ in size and variance [1]_;
-    the average keeps few units with small sums by chance from looking certain [2]_.
+    the average keeps few units with small sums by chance from looking certain [2]_. Assignments
+    are worth more or fewer equal units; ``c(t)`` is the critical value for as many as ``t`` is
+    worth (:func:`critical_squares`), so each is measured by its own yardstick [3]_.
     Nothing in it depends on which assignment was the actual one, so the test is exact whenever
     targets could have been reassigned. Decision 0008 has its level when they could not.
 
@@ -203,6 +209,8 @@ def permutation_test(
     assignments : Assignments
     level : float
         Level of the interval, e.g. 0.95.
+    pooled : float
+        Weight of the average; 0 for a test that the units of the estimate alone decide.
 
     Returns
     -------
@@ -212,44 +220,183 @@ def permutation_test(
     ----------
     .. [1] DiCiccio and Romano (2017), Journal of the American Statistical Association 112(519).
     .. [2] Tusher, Tibshirani and Chu (2001), Proceedings of the National Academy of Sciences 98(9).
+    .. [3] Cohen and Fogarty (2022), Journal of the Royal Statistical Society B 84(2).
     """
-    return _test(score_draws(contrast, assignments), level)[0]
+    return invert(score_draws(contrast, assignments, pooled), level)
 
 
-def score_draws(contrast: Contrast, assignments: Assignments) -> Scores:
+def score_draws(contrast: Contrast, assignments: Assignments, pooled: float = POOLED) -> Scores:
     """Return what the units of every reassignment add to the score of its test."""
+    contrast, targets = _by_unit(contrast, assignments)
+    columns, outcome = contrast.as_regression()
+    return Weighed.of(contrast, columns, targets).scores(outcome, pooled)
+
+
+def _by_unit(contrast: Contrast, assignments: Assignments) -> tuple[Contrast, np.ndarray]:
+    """Return the contrast of units, and the targets of the actual and of every other assignment."""
     actual, labels = assignments.actual, assignments.labels
     if assignments.unit is not None:
         # Targets are the same within a unit, so nothing is lost by adding its cells up.
         n_units = labels.shape[1]
         contrast = contrast.collapse(assignments.unit, n_units)
         actual = (np.bincount(assignments.unit, actual, n_units) > 0).astype(float)
-    targets = np.vstack([actual, labels])
-    norm, estimate = contrast.squared_norm(targets), contrast.estimate(actual)
-    if np.isnan(estimate):
-        undefined = np.full(len(targets), np.nan)
-        return Scores(estimate, *[undefined] * 6)
-    columns, outcome = contrast.as_regression()
-    treated = columns @ actual
-    ours = (columns * (outcome - estimate * treated)[:, None]).T
-    theirs = (columns * treated[:, None]).T
-    # score, slope, and the sums over units of their squares and products
-    parts = np.empty((5, len(targets)))
-    for first in range(0, len(targets), 1_000):  # keeps the matrices small
-        rows = slice(first, first + 1_000)
-        left, right = targets[rows] @ ours, targets[rows] @ theirs
-        parts[:, rows] = (
-            left.sum(axis=1),
-            right.sum(axis=1),
-            (left**2).sum(axis=1),
-            (left * right).sum(axis=1),
-            (right**2).sum(axis=1),
+    return contrast, np.vstack([actual, labels])
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """Assignments as weights of units: the part of the statistic that no outcome enters.
+
+    Attributes
+    ----------
+    weight : ndarray, n_assignments x n_units
+        What the fixed effects leave of an assignment in each unit.
+    norm : ndarray, n_assignments
+        ``t'Qt``, the sum of the squared weights; NaN where the effects absorb the assignment.
+    n_effective : ndarray, n_assignments
+        From :func:`effective_units`.
+    """
+
+    weight: np.ndarray
+    norm: np.ndarray
+    n_effective: np.ndarray
+
+    @classmethod
+    def of(cls, contrast: Contrast, columns: np.ndarray, targets: np.ndarray) -> "Weighed":
+        """Weigh assignments (n x n_units) with the columns of ``contrast.as_regression``."""
+        weight, norm = targets @ columns.T, contrast.squared_norm(targets)
+        # A reassignment that the fixed effects absorb says nothing; it can never be extreme.
+        weight[norm == 0] = 0
+        return cls(weight, np.where(norm > 0, norm, np.nan), effective_units(weight))
+
+    def pick(self, rows: np.ndarray | list[int]) -> "Weighed":
+        """Return the assignments at the positions `rows`."""
+        return Weighed(self.weight[rows], self.norm[rows], self.n_effective[rows])
+
+    def led_by(self, actual: "Weighed") -> "Weighed":
+        """Return these assignments with the `actual` one before them."""
+        return Weighed(
+            np.vstack([actual.weight, self.weight]),
+            np.append(actual.norm, self.norm),
+            np.append(actual.n_effective, self.n_effective),
         )
-    # A reassignment that the fixed effects absorb says nothing; it can never be extreme.
-    parts[:, norm == 0] = 0
-    norm = np.where(norm > 0, norm, np.nan)
-    parts[2:] += np.nanmean(parts[2:] / norm, axis=1, keepdims=True) * np.nan_to_num(norm)
-    return Scores(estimate, *parts, norm)
+
+    def scores(self, outcome: np.ndarray, pooled: float = POOLED) -> Scores:
+        """Return the statistics of the first assignment and of all others.
+
+        Parameters
+        ----------
+        outcome : ndarray, n_units
+            Of ``contrast.as_regression``.
+        pooled : float
+            As in :func:`permutation_test`.
+        """
+        treated = self.weight[0]
+        estimate = float(treated @ outcome / self.norm[0])
+        if np.isnan(estimate):
+            return Scores(estimate, *[np.full(len(self.norm), np.nan)] * 6)
+        rest = outcome - estimate * treated
+        score, slope = (self.weight @ np.column_stack([rest, treated])).T
+        # The variance at an effect of ``estimate + x``: its constant, linear and square part.
+        products = np.column_stack([rest**2, rest * treated, treated**2])
+        variance = (self.weight**2 @ products).T
+        average = np.nanmean(variance / self.norm, axis=1, keepdims=True)
+        variance = variance + pooled * average * np.nan_to_num(self.norm)
+        variance *= critical_squares(self.n_effective, pooled)
+        return Scores(estimate, score, slope, *variance, self.norm)
+
+
+def effective_units(weights: np.ndarray) -> np.ndarray:
+    """Return how many equal units the unequal ones of each assignment are worth.
+
+    ``(sum of w^2)^2 / sum of w^4`` for weights ``w`` (n x n_units) [1]_.
+
+    References
+    ----------
+    .. [1] Carter, Schnepel and Steigerwald (2017), Review of Economics and Statistics 99(4).
+    """
+    squares = weights**2
+    fourth = (squares**2).sum(axis=1)
+    return np.divide(squares.sum(axis=1) ** 2, fourth, out=np.ones(len(fourth)), where=fourth > 0)
+
+
+def critical_squares(n_effective: np.ndarray, pooled: float = POOLED) -> np.ndarray:
+    """Return what the squared statistic exceeds with probability 1 - ``LEVEL``, for equal units.
+
+    With ``m`` units of one weight and independent normal errors of one variance, the square is
+    ``z^2 / ((z^2 + c) / m + pooled)`` with ``z`` standard normal and ``c`` chi-squared of ``m - 1``
+    degrees of freedom. It only sets the yardstick of each assignment: the level of the test comes
+    from reassigning, whatever the errors are.
+
+    Parameters
+    ----------
+    n_effective : ndarray
+        ``m``, at least 1, not necessarily whole.
+    pooled : float
+        As in :func:`permutation_test`.
+    """
+    inverse, values = _critical_table(pooled)
+    return np.interp(1 / n_effective, inverse, values)
+
+
+@cache
+def _critical_table(pooled: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the critical squares on a grid of ``1 / m`` from 0 to 1, by bisection."""
+    inverse = np.linspace(0, 1, 101)
+    m = 1 / np.maximum(inverse, 1e-6)
+    middle = (np.arange(400) + 0.5) / 400
+    chi = scipy.stats.chi2.ppf(middle[:, None], np.maximum(m - 1, 1e-9))
+    low, high = np.zeros(len(m)), m * (1 - 1e-12)  # the square is never above m
+    for _ in range(60):
+        value = (low + high) / 2
+        bound = value * (chi / m + pooled) / (1 - value / m)  # of z^2, given c
+        exceeds = 2 * scipy.stats.norm.sf(np.sqrt(bound)).mean(axis=0) > 1 - LEVEL
+        low, high = np.where(exceeds, value, low), np.where(exceeds, high, value)
+    return inverse, (low + high) / 2
+
+
+@dataclass(frozen=True)
+class Unevenness:
+    """Whether the units of the estimate vary more than those of other assignments.
+
+    Attributes
+    ----------
+    ratio : float
+        What the units of the estimate vary by, each as it is weighed, over the average of all
+        assignments; NaN without an estimate.
+    p_value : float
+        Share of assignments whose units vary by as much.
+    """
+
+    ratio: float
+    p_value: float
+
+
+def compare_variances(contrast: Contrast, assignments: Assignments) -> Unevenness:
+    """Compare what the targeted units vary by with that of every reassignment.
+
+    The variance of an assignment is ``sum of w_u^2 r_u^2 / sum of w_u^2``, with ``w`` its weights
+    and ``r`` what its own coefficient leaves of the outcome, the estimated effect taken out.
+    """
+    contrast, targets = _by_unit(contrast, assignments)
+    columns, outcome = contrast.as_regression()
+    weighed = Weighed.of(contrast, columns, targets)
+    norm = weighed.norm
+    if np.isnan(norm[0]):
+        return Unevenness(float("nan"), float("nan"))
+    rest = outcome - (weighed.weight[0] @ outcome / norm[0]) * weighed.weight[0]
+    own = (weighed.weight @ rest / norm)[:, None] * weighed.weight
+    variance = (weighed.weight**2 * (rest - own) ** 2).sum(axis=1) / norm
+    variance = variance[~np.isnan(variance)]
+    return Unevenness(
+        ratio=float(variance[0] / variance.mean()),
+        p_value=float((variance >= variance[0] * (1 - 1e-9)).mean()),
+    )
+
+
+def invert(scores: Scores, level: float = LEVEL) -> PermutationTest:
+    """Return the test that the statistics of the figures and of every draw make."""
+    return _test(scores, level)[0]
 
 
 def _test(

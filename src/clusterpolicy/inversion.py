@@ -80,7 +80,10 @@ def reached_effects(scores: Scores) -> np.ndarray:
             score[undecided] ** 2, (score * slope)[undecided], slope[undecided] ** 2, own
         )
         ours[2:] -= norm**2 * np.array([others[0], -2 * others[1], others[2]])
-        stretches.append(scores.estimate + scale * _where_positive(ours, scale))
+        # A draw whose units hold nothing at all has no statistic at any effect.
+        is_blank = ~ours.any(axis=0)
+        stretches.append(np.full((2, is_blank.sum()), scores.estimate))
+        stretches.append(scores.estimate + scale * _where_positive(ours[:, ~is_blank], scale))
     return np.hstack(stretches)
 
 
@@ -127,10 +130,11 @@ def _where_positive(coefficients: np.ndarray, scale: float) -> np.ndarray:
     ends = np.full((len(angle), 1), np.pi / 2)
     angle = np.hstack([-ends, np.sort(angle, axis=1), ends])
     middle = (angle[:, 1:] + angle[:, :-1]) / 2
-    value = sum(
-        whole[power][:, None] * np.sin(middle) ** power * np.cos(middle) ** (4 - power)
-        for power in range(5)
-    )
+    sine, cosine = np.sin(middle), np.cos(middle)
+    value, cosines = whole[4][:, None], np.ones_like(middle)
+    for coefficient in whole[3::-1]:  # Horner's rule, in sine and cosine of the angle
+        cosines = cosines * cosine
+        value = value * sine + coefficient[:, None] * cosines
     positive = np.pad((value >= 0) & (np.diff(angle) > 0), ((0, 0), (1, 1)))
     # Neighbouring stretches are one: a stretch begins where the one before it is not positive.
     effect = np.where(np.abs(angle) < np.pi / 2, np.tan(angle), np.copysign(np.inf, angle))

@@ -79,6 +79,12 @@ class Estimate:
     n_groups : int
     wild_p, wild_low, wild_high : float
         Wild cluster bootstrap by ``vcov_group``, another cross-check; same unit as the estimate.
+    strict_p, strict_low, strict_high : float
+        The permutation test that the units of the estimate alone decide: wider, and true to its
+        level even where they vary more than others; same unit as the estimate.
+    uneven_ratio, uneven_p : float
+        What the units of the estimate vary by, over the average of all assignments, and the share
+        of assignments whose units vary by as much.
     mde : float
         Minimum detectable effect, same unit as the estimate.
     n_cells, n_targeted, n_blocks, n_observations : int
@@ -125,6 +131,11 @@ class Estimate:
     wild_p: float = math.nan
     wild_low: float = math.nan
     wild_high: float = math.nan
+    strict_p: float = math.nan
+    strict_low: float = math.nan
+    strict_high: float = math.nan
+    uneven_ratio: float = math.nan
+    uneven_p: float = math.nan
     mde: float = math.nan
     n_cells: int = 0
     n_targeted: int = 0
@@ -278,6 +289,8 @@ def _estimate_design(
         return [Estimate(**common, status="not estimable", reason=reason)]
     assignments = inference.permute_targets(sample.cells, draws)
     test = inference.permutation_test(difference.contrast, assignments)
+    strict = inference.permutation_test(difference.contrast, assignments, pooled=0.0)
+    uneven = inference.compare_variances(difference.contrast, assignments)
     wild = crosschecks.wild_bootstrap(difference, draws=draws)
     study_years = inference.event_study(sample, assignments) if common["role"] == "main" else None
     common = {
@@ -310,6 +323,11 @@ def _estimate_design(
             wild_p=wild.p_value,
             wild_low=_percent(wild.low),
             wild_high=_percent(wild.high),
+            strict_p=strict.p_value,
+            strict_low=_percent(strict.low),
+            strict_high=_percent(strict.high),
+            uneven_ratio=uneven.ratio,
+            uneven_p=uneven.p_value,
             mde=_percent(inference.smallest_detectable(test.spread)),
         )
     ]

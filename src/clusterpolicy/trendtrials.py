@@ -10,12 +10,13 @@ References
 .. [1] Roth (2022), Pretest with caution, American Economic Review: Insights 4(3), 305-322.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from clusterpolicy import effects, estimators, inference, results, simulation, trials
+from clusterpolicy.estimators import add_by_group
 from clusterpolicy.panel import Study
 
 DRIFTS = (0.0, 0.0025, 0.005, 0.01, 0.015, 0.02)  # growth a year by which targeted cells are ahead
@@ -33,6 +34,8 @@ class _Year:
     """The comparison of one year with the base year, ready for many outcomes."""
 
     contrast: estimators.SharedContrast
+    actual: inference.Weighed
+    pool: inference.Weighed
     seen: np.ndarray
     basis: np.ndarray
     now: np.ndarray  # rows of the sample, of each cell seen
@@ -62,26 +65,33 @@ class EventCourt:
         for fy, (seen, contrast) in effects.event_contrasts(sample).items():
             now = row_of[seen, np.searchsorted(years, fy)]
             whole = estimators.SharedContrast.of(contrast.collapse(court.unit[seen], n_units))
+            actual, pool = whole.weigh(court.actual[None]), whole.weigh(court.pool_labels)
             self.years[fy] = _Year(
-                whole, seen, contrast.absorbed, now, base[seen], int(fy) - base_year
+                whole, actual, pool, seen, contrast.absorbed, now, base[seen], int(fy) - base_year
             )
         self.before = [fy for fy in self.years if fy < base_year]
 
-    def scores(self, fy: int, outcome: np.ndarray) -> np.ndarray:
-        """Return the score of every unit in one year (n_units x n_panels)."""
+    def outcomes(self, fy: int, outcome: np.ndarray) -> np.ndarray:
+        """Return what the effects leave of every unit in one year (n_units x n_panels)."""
         year = self.years[fy]
         change = outcome[year.now] - outcome[year.base]
         change -= year.basis @ (year.basis.T @ change)
-        scores = np.zeros((len(self.court.actual), outcome.shape[1]))
-        np.add.at(scores, self.court.unit[year.seen], change)
-        return scores
+        scores = add_by_group(self.court.unit[year.seen], change, len(self.court.actual))
+        return year.contrast.to_outcome @ scores
 
-    def statistics(
-        self, fy: int, score: np.ndarray, assignments: inference.Assignments
-    ) -> np.ndarray:
-        """Return the statistic of no effect in one year, of every assignment."""
-        contrast = replace(self.years[fy].contrast, score=score)
-        return inference.score_draws(contrast, assignments).statistic(0.0)
+    def statistics(self, fy: int, outcome: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+        """Return the statistic of no effect in one year, of the actual and other assignments.
+
+        Parameters
+        ----------
+        fy : int
+        outcome : ndarray, n_units
+            One column of :meth:`outcomes`.
+        chosen : ndarray of int
+            Positions of the other assignments in the pool of the court.
+        """
+        year = self.years[fy]
+        return year.pool.pick(chosen).led_by(year.actual).scores(outcome).statistic(0.0)
 
 
 def try_trends(
@@ -103,13 +113,13 @@ def try_trends(
         n = min(trials.CHUNK, n_panels - start)
         outcome = simulation.simulate(court.sample, court.process, n, rng)
         estimates.append(_estimates(court, outcome))
-        scores = {fy: events.scores(fy, outcome) for fy in events.years}
+        left = {fy: events.outcomes(fy, outcome) for fy in events.years}
         for panel in range(n):
             chosen = court.some_assignments(rng)
             for drift in DRIFTS:
                 asked = events.years if drift == 0 else events.before
                 found = [
-                    events.statistics(fy, _drifted(events, fy, scores[fy][:, panel], drift), chosen)
+                    events.statistics(fy, _drifted(events, fy, left[fy][:, panel], drift), chosen)
                     for fy in asked
                 ]
                 n_before = len(events.before)
@@ -120,11 +130,10 @@ def try_trends(
     return _records(court, np.concatenate(estimates), p_before, np.array(p_all), stamp)
 
 
-def _drifted(events: EventCourt, fy: int, score: np.ndarray, drift: float) -> np.ndarray:
-    """Return the score once targeted cells are ahead by `drift` a year."""
+def _drifted(events: EventCourt, fy: int, outcome: np.ndarray, drift: float) -> np.ndarray:
+    """Return the outcome of units once targeted cells are ahead by `drift` a year."""
     year = events.years[fy]
-    ahead = np.log1p(drift) * year.ahead
-    return score + ahead * year.contrast.times(events.court.actual)
+    return outcome + np.log1p(drift) * year.ahead * year.actual.weight[0]
 
 
 def _estimates(court: trials.Court, outcome: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ interval by just that size in every method here, so panels without an effect tel
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -52,8 +52,13 @@ class Scenario:
         Draw real paths of cells, with their tails.
     drift : float
         Growth a year by which targeted cells are ahead, before the term as in it.
+    is_uneven : bool
+        What the estimate leaves of the real figures, each block and industry with a random sign:
+        targeted units vary as much as they really do.
     terms : tuple of int
         Terms whose main sample is taken.
+    times : int
+        How many times as many panels are drawn as in other scenarios.
     """
 
     name: str
@@ -63,19 +68,24 @@ class Scenario:
     shared: float | None = None
     is_heavy: bool = False
     drift: float = 0.0
+    is_uneven: bool = False
     terms: tuple[int, ...] = (1,)
+    times: int = 1
 
 
 SCENARIOS = (
     Scenario("redrawn", "targets redrawn", is_redrawn=True),
-    Scenario("fixed", "targets as they were", terms=(1, 2, 3)),
+    # What the reports promise is held against this one first.
+    Scenario("fixed", "targets as they were", terms=(1, 2, 3), times=2),
     Scenario("real", "real figures, targets redrawn", True, True, terms=(1, 2, 3)),
     Scenario("heavy", "tails of the real figures", is_heavy=True),
     Scenario("alike", "cells alike within blocks", shared=ALIKE),
+    Scenario("uneven", "units as uneven as they are", is_uneven=True, terms=(1, 2, 3)),
     Scenario("drift", "targeted cells ahead all along", drift=DRIFT),
 )
 METHODS = {
     "permutation": "permutation of targets, as in the reports",
+    "strict": "permutation, by units of the estimate alone",
     "wild": "wild bootstrap by prefecture",
     "prefecture": "standard error by prefecture",
     "block": "standard error by block",
@@ -146,7 +156,8 @@ class Court:
         whole = effects.TripleDifference(self.sample).contrast
         self.contrast = SharedContrast.of(whole.collapse(self.unit, n_units))
         self.actual = (np.bincount(self.unit, labels.actual, n_units) > 0).astype(float)
-        self.assignments = replace(labels, actual=self.actual, unit=None)
+        self.pool_labels = labels.labels
+        self.pool = self.contrast.weigh(labels.labels)
         years = self.sample.rows["fy"].to_numpy()
         self.years_ahead = years - sample.design.base_year
 
@@ -172,6 +183,9 @@ class Court:
             if scenario.is_real:
                 yield self.sample.rows["log_outcome"].to_numpy()[:, None], targets
                 continue
+            if scenario.is_uneven:
+                yield self._turned(n, rng), targets
+                continue
             outcome = simulation.simulate(
                 self.sample, self.process, n, rng, scenario.shared, scenario.is_heavy
             )
@@ -179,6 +193,14 @@ class Court:
                 ahead = np.log1p(scenario.drift) * self.years_ahead
                 outcome += (self.actual[self.unit][self.triple.cell] * ahead)[:, None]
             yield outcome, targets
+
+    def _turned(self, n: int, rng: np.random.Generator) -> np.ndarray:
+        """Return what the estimate leaves of the real figures, signs drawn by unit (n_rows x n)."""
+        regressor = self.triple.regressor(self.actual[None, self.unit])
+        rest = self.triple.take_out(self.sample.rows[["log_outcome"]].to_numpy())
+        rest -= regressor * ((regressor * rest).sum() / (regressor**2).sum())
+        signs = rng.choice([-1.0, 1.0], (len(self.actual), n))
+        return rest * signs[self.unit[self.triple.cell]]
 
     def try_panels(
         self, outcome: np.ndarray, targets: np.ndarray, rng: np.random.Generator
@@ -194,7 +216,7 @@ class Court:
             ("prefecture",),
         )
         return {
-            "permutation": self._permute(left, targets, rng),
+            **self._permute(left, targets, rng),
             "wild": self._bootstrap(left, regressor, rng),
             **by_standard_errors(self.triple, left, regressor, ways),
             "two-way": plain["prefecture"],
@@ -222,22 +244,26 @@ class Court:
             tests.append((estimate, test.low, test.high, np.nan))
         return Found(*np.array(tests).T)
 
-    def some_assignments(self, rng: np.random.Generator) -> inference.Assignments:
-        """Return the actual assignment of units with some of the pool of others."""
-        chosen = rng.integers(len(self.assignments.labels), size=self.draws)
-        return replace(self.assignments, labels=self.assignments.labels[chosen])
+    def some_assignments(self, rng: np.random.Generator) -> np.ndarray:
+        """Choose some of the pool of reassignments, by their positions."""
+        return rng.integers(len(self.pool.norm), size=self.draws)
 
-    def _permute(self, left: np.ndarray, targets: np.ndarray, rng: np.random.Generator) -> Found:
-        """Run the test of the reports on every panel."""
+    def _permute(
+        self, left: np.ndarray, targets: np.ndarray, rng: np.random.Generator
+    ) -> dict[str, Found]:
+        """Run the test of the reports on every panel, and the stricter one."""
         unit = self.unit[self.triple.cell]
         by_unit = add_by_group(unit, self.triple.in_term[:, None] * left)
-        tests = []
+        outcomes, actual = self.contrast.to_outcome @ by_unit, self.contrast.weigh(targets)
+        tests: dict[str, list] = {"permutation": [], "strict": []}
         for panel in range(max(left.shape[1], len(targets))):
-            contrast = replace(self.contrast, score=by_unit[:, panel % left.shape[1]])
-            chosen = replace(self.some_assignments(rng), actual=targets[panel % len(targets)])
-            tests.append(inference.permutation_test(contrast, chosen))
-        values = [(test.estimate, test.low, test.high, test.spread) for test in tests]
-        return Found(*np.array(values).T)
+            others = self.pool.pick(self.some_assignments(rng))
+            drawn = others.led_by(actual.pick([panel % len(targets)]))
+            outcome = outcomes[:, panel % left.shape[1]]
+            for way, pooled in (("permutation", inference.POOLED), ("strict", 0.0)):
+                test = inference.invert(drawn.scores(outcome, pooled))
+                tests[way].append((test.estimate, test.low, test.high, test.spread))
+        return {way: Found(*np.array(values).T) for way, values in tests.items()}
 
 
 def try_all(
@@ -260,9 +286,9 @@ def try_all(
         court = Court(study, term, fields_map, draws)
         for scenario in (each for each in SCENARIOS if term in each.terms):
             tell(f"term {term}: {scenario.label}")
-            for way, found in court.try_methods(scenario, n_panels).items():
+            for way, found in court.try_methods(scenario, scenario.times * n_panels).items():
                 common = common_fields(court, scenario, way, stamp)
-                common["draws"] = {"permutation": draws, "wild": SIGNS}.get(way, 0)
+                common["draws"] = {"permutation": draws, "strict": draws, "wild": SIGNS}.get(way, 0)
                 records += measure_method(found, common)
     return results.to_frame(records)
 
