@@ -2,7 +2,7 @@
 
 Programs that solve the same equations must agree but for rounding; where a method is ours alone,
 nothing is compared. The published example is one whose every mean is printed, so that no file is
-needed to check it.
+needed to check it; that of the staggered estimators needs one, and is in their tests.
 """
 
 from collections.abc import Iterator
