@@ -6,6 +6,7 @@ import pytest
 from small_panels import random_sample
 
 from clusterpolicy import agreement, effects, methodcharts, methodwords, trendtrials, trials
+from clusterpolicy.answers import AGREEMENT
 from clusterpolicy.results import to_frame
 
 
@@ -28,12 +29,28 @@ def test_a_digit_that_differs_is_told(monkeypatch):
 def test_other_programs_find_the_same_numbers_where_cells_are_hidden():
     sample = random_sample(np.random.default_rng(8), n_blocks=5, missing=0.03)
     pairs = list(agreement._pairs(sample))
-    assert {program for _, program, _, _ in pairs} == {"pyfixest", "diff-diff"}
+    assert {program for _, program, _, _ in pairs} == {"pyfixest", "diff-diff", "linearmodels"}
     for quantity, program, ours, theirs in pairs:
-        assert np.abs(np.subtract(ours, theirs)).max() < 1e-8, (quantity, program)
+        assert ours == pytest.approx(theirs, rel=1e-8, abs=1e-12), (quantity, program)
     # They are different numbers, not one compared with itself.
     assert len({round(float(np.atleast_1d(ours)[0]), 6) for _, _, ours, _ in pairs}) >= 5
     assert pairs[0][2] == pytest.approx(effects.TripleDifference(sample).estimate)
+
+
+def test_an_estimate_of_ours_that_moves_by_a_millionth_is_seen(monkeypatch):
+    class Moved(effects.TripleDifference):
+        def __init__(self, sample):
+            super().__init__(sample)
+            self.estimate += 1e-6
+
+    monkeypatch.setattr(effects, "TripleDifference", Moved)
+    pairs = agreement._pairs(random_sample(np.random.default_rng(8), n_blocks=5, missing=0.03))
+    apart = {
+        (quantity, program)
+        for quantity, program, ours, theirs in pairs
+        if np.abs(np.subtract(ours, theirs)).max() > AGREEMENT
+    }
+    assert apart == {("triple difference", "pyfixest"), ("triple difference", "linearmodels")}
 
 
 def programs_with(difference):

@@ -248,12 +248,13 @@ def published_sentence(example: pd.DataFrame) -> str:
 def program_rows(programs: pd.DataFrame) -> dict:
     """Return the comparison of programs, as arguments of ``tables.plain_table``."""
     columns = {"ours": "Here", "theirs": "There", "difference": "Difference"}
+    names = listed(sorted(programs["program"].unique()))
     return {
         "data": programs.assign(term=programs["term"].astype(str)),
         "labels": {"term": "Term", "quantity": "Number", "program": "Program", **columns},
         "decimals": {"ours": 8, "theirs": 8, "difference": 8},
         "unit": "natural logs",
-        "source": "this study, pyfixest and diff-diff, from the Prefectural Accounts",
+        "source": f"the Prefectural Accounts (Cabinet Office), by this study and by {names}",
         "stub": 3,
     }
 

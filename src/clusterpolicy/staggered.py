@@ -61,10 +61,6 @@ def changes_of_cells(
 ) -> pd.DataFrame:
     """Reduce each cell of a cohort, and each never targeted, to its change.
 
-    With a complete panel and one cohort both estimators are differences of means: Callaway and
-    Sant'Anna [1]_ set the years from the cohort's first against the last one before it, the
-    imputation estimator [2]_ against all years before it.
-
     Parameters
     ----------
     study : Study
@@ -77,28 +73,50 @@ def changes_of_cells(
     Returns
     -------
     DataFrame
-        ``pref_code``, ``industry``, ``block``, ``is_targeted`` and one column per estimator, in
-        logs; cells seen in every year.
+        ``pref_code``, ``industry``, ``block``, ``is_targeted`` and the columns of
+        :func:`changes_since`, in logs; cells seen in every year.
+    """
+    panel = study.cell_panel
+    panel = panel[(panel["base"] == BASE) & (panel["fy"] <= last_fy)]
+    seen = panel[(panel["status"] == "observed") & (panel["product_million_yen"] > 0)]
+    wide = np.log(seen.pivot(index=CELL, columns="fy", values="product_million_yen").dropna())
+    changes = changes_since(wide, cohort).reset_index()
+    chosen = cohorts[cohorts["cohort"].isin((cohort, NEVER))]
+    chosen = chosen.assign(is_targeted=chosen["cohort"] == cohort)
+    return chosen.drop(columns="cohort").merge(changes, on=CELL, validate="one_to_one")
+
+
+def changes_since(paths: pd.DataFrame, cohort: int) -> pd.DataFrame:
+    """Reduce each path to its change since a cohort began, as each estimator measures it.
+
+    With complete paths and one cohort both estimators are differences of means: Callaway and
+    Sant'Anna [1]_ set the years from the cohort's first against the last one before it, the
+    imputation estimator [2]_ against all years before it.
+
+    Parameters
+    ----------
+    paths : DataFrame, n_units x n_years
+        One column per year, none missing.
+    cohort : int
+        First year of the cohort; it and the year before it are among the columns.
+
+    Returns
+    -------
+    DataFrame, n_units x n_estimators
+        One column per estimator, in the unit of `paths`.
 
     References
     ----------
     .. [1] Callaway and Sant'Anna (2021), Journal of Econometrics 225(2), 200-230.
     .. [2] Borusyak, Jaravel and Spiess (2024), Review of Economic Studies 91(6), 3253-3285.
     """
-    panel = study.cell_panel
-    panel = panel[(panel["base"] == BASE) & (panel["fy"] <= last_fy)]
-    seen = panel[(panel["status"] == "observed") & (panel["product_million_yen"] > 0)]
-    wide = np.log(seen.pivot(index=CELL, columns="fy", values="product_million_yen").dropna())
-    after = wide.loc[:, wide.columns >= cohort].mean(axis=1)
-    changes = pd.DataFrame(
+    after = paths.loc[:, paths.columns >= cohort].mean(axis=1)
+    return pd.DataFrame(
         {
-            "Callaway-Sant'Anna": after - wide[cohort - 1],
-            "imputation": after - wide.loc[:, wide.columns < cohort].mean(axis=1),
+            "Callaway-Sant'Anna": after - paths[cohort - 1],
+            "imputation": after - paths.loc[:, paths.columns < cohort].mean(axis=1),
         }
-    ).reset_index()
-    chosen = cohorts[cohorts["cohort"].isin((cohort, NEVER))]
-    chosen = chosen.assign(is_targeted=chosen["cohort"] == cohort)
-    return chosen.drop(columns="cohort").merge(changes, on=CELL, validate="one_to_one")
+    )
 
 
 def mean_effects(changes: np.ndarray, is_targeted: np.ndarray, dummies: np.ndarray) -> np.ndarray:
