@@ -260,7 +260,9 @@ def fill(builder):
     )
     builder.markdown("## All years")
     builder.code("report.show(wide)", lambda: report.show(wide_table(), "All years", "years"))
-    builder.code("report.cards(cards)", lambda: report.cards([CARD]), report.how_to_read)
+    builder.code(
+        "report.cards(cards)", lambda: report.cards([CARD]), lambda: report.how_to_read(5.0)
+    )
     return builder
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from small_results import OTHER_BASE, record, records
 
-from clusterpolicy import answers, policy, results
+from clusterpolicy import answers, effects, policy, results
 
 LAUNCH = policy.Term(1, "Launch Period", "立ち上げ期", "funded", 2001, 2005, 1996, 2000)
 
@@ -25,7 +25,12 @@ def study():
         [("1", "budget", "46.5"), ("1", "objective", "Form networks"), ("2", "objective", "Grow")],
         columns=["term", "indicator", "value"],
     )
-    return SimpleNamespace(projects=projects, targets=targets, term_facts=facts)
+    return SimpleNamespace(
+        projects=projects,
+        targets=targets,
+        term_facts=facts,
+        projects_of_term=lambda term: policy.projects_of_term(projects, term),
+    )
 
 
 PHRASE_COLUMNS = [
@@ -83,17 +88,20 @@ def test_a_term_opens_with_five_lines(study):
         )
     )
     of_term = PHRASES[PHRASES["term"] == 1]
-    assert answers.answer_term(study, rows, of_term, LAUNCH, "broad") == [
-        "Targeted cells grew 0.8 percent more than comparable cells (95 % interval −2.6 to 4.3; "
-        "p = 0.64): no effect detectable; an effect above 4.8 percent would have been seen.",
+    assert answers.answer_term(study, rows, of_term, LAUNCH, "broad", "All say so.") == [
+        "No effect can be shown: from FY1996-2000 to FY2001-05 the output of targeted cells grew "
+        "0.8 percent more than that of comparable cells, and anything from −2.6 to 4.3 percent "
+        "is in keeping with the figures (95 % interval; p = 0.64). An effect of 4.8 percent would "
+        "have been found four times in five.",
         "Launch Period (立ち上げ期), FY2001-05 on the funded clock. Its aims: form networks. "
-        "2 projects covered 2 prefectures; in the broad reading of their fields, 300 of 600 cells "
-        "are targeted. They are compared with the five fiscal years before the policy.",
-        "In the narrow reading of the fields the difference is −1.2 percent (−7.0 to 5.0). Over 2 "
-        "bases and samples the estimate runs from +0.8 to +2.5 percent; the interval leaves zero "
-        "out in 1 of them.",
-        "Before the term (FY1996-2000) no difference in trend is detectable (p = 0.50); one of 9.5 "
-        "percent in a year would have been seen.",
+        "2 projects covered 2 prefectures. In the broad reading of their fields 300 of the 600 "
+        "cells compared are targeted. They are compared with the five fiscal years before the "
+        "policy.",
+        "In the narrow reading of the fields the difference is −1.2 percent (−7.0 to 5.0). All say "
+        "so.",
+        "Before the term (FY1996-2000) targeted and comparable cells did not detectably move apart "
+        "(p = 0.50); but a gap of up to 9.5 percent in any one year could have gone unseen, so "
+        "this does not prove that they moved alike.",
         "Of 3 phrases of the policy page, 1 supported, 1 not supported and 1 cannot be judged "
         "here; for 1 of them there is no public figure.",
     ]
@@ -101,10 +109,9 @@ def test_a_term_opens_with_five_lines(study):
 
 def test_the_lines_turn_with_the_reading(study):
     rows = frame(records(1, {"estimate": 0.8}, {"estimate": -1.2}))
-    lines = answers.answer_term(study, rows, PHRASES[:1], LAUNCH, "narrow")
+    lines = answers.answer_term(study, rows, PHRASES[:1], LAUNCH, "narrow", "")
     assert "1.2 percent less" in lines[0]
     assert lines[2].startswith("In the broad reading of the fields the difference is +0.8 percent")
-    assert lines[2].endswith("the interval leaves zero out in none of them.")
 
 
 def test_a_term_that_is_not_estimable_says_so_in_every_line(study):
@@ -112,11 +119,10 @@ def test_a_term_that_is_not_estimable_says_so_in_every_line(study):
     empty = dict.fromkeys(("estimate", "low", "high", "p_value", "mde", "pretrend_p"), math.nan)
     rows = frame(records(1, *[missing | empty] * 3), [])
     rows["status"] = "not estimable"
-    lines = answers.answer_term(study, rows, PHRASES[:1], LAUNCH, "broad")
+    lines = answers.answer_term(study, rows, PHRASES[:1], LAUNCH, "broad", "None is.")
     assert lines[0].startswith("Not estimable: 4 targeted cells where 10 are needed")
-    assert lines[2] == (
-        "In the narrow reading of the fields the difference is not estimable. No base and no "
-        "sample is estimable."
+    assert (
+        lines[2] == "In the narrow reading of the fields the difference is not estimable. None is."
     )
     assert lines[3].startswith("There are too few years before the term")
     weighed = answers.weigh_term(rows, PHRASES, LAUNCH, "broad")
@@ -138,7 +144,7 @@ def test_what_speaks_for_and_against_a_term_is_weighed():
         "doubt": "Which industries a field means is our reading, and the accounts were rebased: "
         "the estimate is −1.2 percent (−7.0 to 5.0) in the narrow reading and +2.5 percent (−1.0 "
         "to 6.0) in base 1995.",
-        "change_mind": "A; Plants.",
+        "change_mind": "A; or plants.",
     }
 
 
@@ -147,6 +153,37 @@ def test_paths_that_differed_before_the_term_are_the_first_doubt(p_value, is_dou
     rows = frame(records(1, {"pretrend_p": p_value}))
     doubt = answers.weigh_term(rows, PHRASES, LAUNCH, "broad")["doubt"]
     assert doubt.startswith("Targeted cells had moved apart from the others") == is_doubt
+
+
+def test_a_grade_below_that_of_the_design_says_why():
+    def strongest(**changes):
+        return answers.weigh_term(frame(records(1, changes)), PHRASES, LAUNCH, "broad")["strongest"]
+
+    assert strongest().endswith("grade 3 of 5.")
+    blind = strongest(pretrend_detectable=20.1, grade=2)
+    assert blind.endswith("because the years before the term could hide a gap above 20 percent.")
+    apart = strongest(pretrend_p=0.05, grade=2)
+    assert apart.endswith("because the groups had moved apart before the term.")
+
+
+def test_the_third_term_says_how_large_a_loss_each_base_leaves_possible():
+    rows = frame(records(3, {"low": -4.4}, {}, {"low": 0.3}))
+    main = rows.iloc[0]
+    assert answers._loss(rows, main) == (
+        "Once the money had ended a loss of up to 4.4 percent in base 2005 and of up to 0.0 "
+        "percent in base 2011 is possible."
+    )
+    assert answers._loss(frame(records(2)), frame(records(2)).iloc[0]) == ""
+
+
+def test_the_second_term_says_whose_cells_are_judged():
+    cells = pd.DataFrame(
+        [("x", True, True), ("x;y", True, False), ("z", True, False), ("", False, False)],
+        columns=["projects_2", "is_targeted_2", "is_targeted_1"],
+    ).assign(base="b2005", fields_map="broad")
+    text = answers._newcomers(SimpleNamespace(cells=cells), frame(record(2)).iloc[0])
+    assert text.startswith("3 of them named industries that no project of term 1 had named there")
+    assert "1 cells that term 1 had targeted" in text
 
 
 # ---- The whole policy -------------------------------------------------------------------------
@@ -161,7 +198,8 @@ def test_the_study_opens_with_the_aim_and_each_term():
         "with evidence of grade 2 of 5."
     )
     for term in (1, 2, 3):
-        assert lines[term].startswith(f"Term {term}: targeted cells grew 1.0 percent more")
+        assert lines[term].startswith(f"Term {term}: no effect can be shown: from FY")
+        assert "grew 1.0 percent more" in lines[term]
     assert ["Already before the term" in line for line in lines] == [
         False,
         False,
@@ -187,7 +225,7 @@ def test_the_strongest_evidence_is_the_narrowest_interval():
     weighed = answers.weigh_policy(rows, PHRASES, "funded", "broad")
     assert weighed["strongest"].startswith("Term 2: 6,000 figures")
     assert f"in base {OTHER_BASE[2][1:]}." in weighed["doubt"]
-    assert weighed["change_mind"] == "A; Plants; A loss."
+    assert weighed["change_mind"] == "A; or plants; or a loss."
 
 
 def test_a_term_that_is_not_estimable_is_not_the_strongest_evidence():
@@ -221,6 +259,62 @@ def test_two_programs_agree_to_eight_digits(gap, verdict):
     sentence = answers.agreement_sentence(opinion)
     assert sentence.endswith(f"both from 6,042 figures. They {verdict}.")
     assert sentence.startswith("This study: 0.820000 log points x 100")
+
+
+CHECKED = {
+    "wild_low": -2.0,
+    "wild_high": 2.0,
+    "wild_p": 0.4,
+    "strict_low": -9.0,
+    "strict_high": 8.0,
+    "strict_p": 0.6,
+    "uneven_ratio": 2.56,
+    "std_error": 1.7,
+}
+
+
+@pytest.mark.parametrize(("uneven_p", "is_uneven"), [(0.05, True), (0.051, False)])
+def test_the_cross_checks_say_whether_the_units_of_the_estimate_vary_more(uneven_p, is_uneven):
+    text = answers.crosscheck_sentence(frame(record(**CHECKED, uneven_p=uneven_p)).iloc[0])
+    assert "wild cluster bootstrap with an interval from −2.0 to 2.0 percent (p = 0.40)" in text
+    assert f"vary 2.6 times as much as those of other assignments (p = {uneven_p:.3f})" in text
+    assert "the interval is −9.0 to 8.0 percent (p = 0.60)." in text
+    assert text.endswith("verdicts take the wider of the two.") == is_uneven
+
+
+@pytest.mark.parametrize(("against", "turned"), [(-1.8, True), (2.4, False)])
+def test_another_base_year_is_said_and_whether_it_turns_the_sign(against, turned):
+    own = {"from_base_year": against, "honest_low": -23.0, "honest_high": 33.1, "breakdown": 0.0}
+    text = answers.drift_sentence(frame(record(**own)).iloc[0])
+    sign = "−1.8" if turned else "+2.4"
+    assert text.startswith(f"Against FY2000 alone the mean of the years of the term is {sign} perc")
+    assert ("even the sign hangs" in text) == turned
+    assert "effects from −23.0 to 33.1 percent against FY2000" in text
+    assert text.endswith("even without any drift, so the breakdown value is 0.")
+    firm = answers.drift_sentence(frame(record(**own | {"breakdown": 0.62})).iloc[0])
+    assert firm.endswith("at which it would hold zero, is 0.62 times that change.")
+    assert answers.drift_sentence(frame(record()).iloc[0]) == ""  # no event study
+
+
+def test_cells_of_both_terms_are_told_in_the_second_term_only():
+    both = {"role": "check", "sample": effects.CONTINUED, "result_id": "both", "n_targeted": 286}
+    rows = frame(records(2), record(2, 3.2, -1.0, 7.5, **both))
+    text = answers.continued_sentence(rows, rows.iloc[0])
+    assert "they moved by +3.2 percent (−1.0 to 7.5) (p = 0.30; 286 of 600 cells)" in text
+    few = both | {"status": "not estimable", "reason": "3 targeted cells where 10 are needed"}
+    rows = frame(records(2), record(2, **few))
+    assert "Not estimable: 3 targeted cells" in answers.continued_sentence(rows, rows.iloc[0])
+    assert answers.continued_sentence(rows, frame(record(1)).iloc[0]) == ""
+
+
+def test_what_was_declared_is_said_from_the_tables(real_study):
+    rows = frame(records(1, {"draws": 9_999, "smallest_p": 0.0002}))
+    text = answers.declared_sentence(real_study, rows, rows.iloc[0])
+    assert "the primary outcome is the nominal product of the cell; a difference below 5" in text
+    assert "one percentage point of growth a year" in text
+    assert "employees of the cell" in text
+    assert "for the 2 readings of the fields" in text
+    assert "reassigned 9,999 times; no p-value can be below 0.0002," in text
 
 
 @pytest.mark.parametrize(

@@ -353,7 +353,7 @@ def test_what_each_rule_leaves_over_is_counted():
     lost = sample_of(little_study(changes), 2, sample="without Tokyo").lost
     assert dict(zip(lost["step"], lost["rows"], strict=True)) == {
         "cell-years of the baseline and the term": 32,
-        "not targeted by an earlier term": 16,
+        "not targeted in other terms only": 16,
         "not hidden by the publisher": 15,
         "product above zero": 14,
         "in the prefectures of the sample": 6,
@@ -403,6 +403,25 @@ def test_every_design_has_years_before_and_in_its_term(designs):
         first, last = design.baseline_years
         assert first <= last < design.term_years[0] <= design.term_years[1]
         assert design.base_year == last
+
+
+def test_cells_that_both_terms_targeted_have_a_comparison_of_their_own(real_study):
+    """Against cells never targeted; those of one term only are in neither sample's comparison."""
+    main = effects.main_design(real_study, 2, "funded", "broad")
+    first, both = (
+        effects.cell_sample(real_study, design).cells.set_index(effects.CELL)["is_targeted"]
+        for design in (main, effects.continued_design(main))
+    )
+    cells = real_study.cells[
+        (real_study.cells["base"] == "b2005") & (real_study.cells["fields_map"] == "broad")
+    ]
+    cells = cells.set_index(effects.CELL)
+    one, two = (cells[f"is_targeted_{term}"] for term in (1, 2))
+    hidden = {("47", "iron_steel"), ("47", "nonferrous_metals")}  # never seen: in no sample
+    assert set(both[both].index) == set(cells.index[one & two]) - hidden
+    assert set(first[first].index) == set(cells.index[two & ~one])
+    never = set(cells.index[~one & ~two]) - hidden
+    assert set(both[~both].index) == set(first[~first].index) == never
 
 
 def test_a_check_is_listed_only_where_it_leaves_something_out(designs):

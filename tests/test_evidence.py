@@ -93,6 +93,31 @@ def test_paths_that_differed_before_the_term_cannot_be_judged(judge):
     assert judged(judge, pretrend_p=math.nan) == SUPPORTED  # no year before it to test
 
 
+@pytest.mark.parametrize(
+    ("uneven_p", "strict_low", "strict_high", "verdict"),
+    [
+        (0.05, -1.0, 9.0, CANNOT_JUDGE),  # the stricter test does not exclude zero
+        (0.05 + JUST, -1.0, 9.0, SUPPORTED),  # units alike: the printed interval decides
+        (0.01, JUST, 9.0, SUPPORTED),
+        (0.01, 2.0, 2.5, SUPPORTED),  # the wider of the two, whichever it is
+        (math.nan, -1.0, 9.0, SUPPORTED),  # a record that knows no other test
+    ],
+)
+def test_where_units_vary_more_the_wider_interval_decides(
+    uneven_p, strict_low, strict_high, verdict
+):
+    own = {"uneven_p": uneven_p, "strict_low": strict_low, "strict_high": strict_high}
+    assert judged(evidence.judge_gain, **own) == verdict
+
+
+def test_the_wider_interval_reaches_as_far_as_either():
+    own = {"uneven_p": 0.01, "strict_low": -4.0, "strict_high": 1.0}
+    row = results.to_frame([record(low=-1.0, high=4.0, **own)]).iloc[0]
+    seen = []
+    evidence.judge_record(row, MARGIN, lambda estimate, *ends: seen.append(ends))
+    assert seen == [(-4.0, 4.0, MARGIN)]
+
+
 @pytest.mark.parametrize("judge", JUDGES)
 def test_what_is_not_estimable_cannot_be_judged(judge):
     assert judged(judge, status="not estimable") == CANNOT_JUDGE
@@ -118,16 +143,16 @@ def verdict_of(rows, term=1, judge=evidence.judge_gain, **reading):
     ("main", "narrow", "other_base", "verdict"),
     [
         (GAIN, GAIN, GAIN, SUPPORTED),
-        (GAIN, NONE, GAIN, PARTLY),
-        (GAIN, GAIN, NONE, PARTLY),
-        (GAIN, GAIN | {"pretrend_p": 0.01}, GAIN, PARTLY),
-        (GAIN, GAIN | {"status": "not estimable"}, GAIN, PARTLY),
+        (GAIN, NONE, GAIN, CANNOT_JUDGE),
+        (GAIN, GAIN, NONE, CANNOT_JUDGE),
+        (GAIN, GAIN | {"pretrend_p": 0.01}, GAIN, CANNOT_JUDGE),
+        (GAIN, GAIN | {"status": "not estimable"}, GAIN, CANNOT_JUDGE),
         (NONE, GAIN, GAIN, CANNOT_JUDGE),
         (GAIN | {"pretrend_p": 0.01}, GAIN, GAIN, CANNOT_JUDGE),
         ({"low": -9.0, "high": -1.0}, GAIN, GAIN, NOT_SUPPORTED),
     ],
 )
-def test_a_claim_is_only_partly_supported_unless_the_other_reading_and_base_agree(
+def test_a_claim_cannot_be_judged_unless_the_other_reading_and_base_agree(
     main, narrow, other_base, verdict
 ):
     assert verdict_of(records(1, main, narrow, other_base)) == verdict
@@ -142,7 +167,7 @@ def test_a_claim_is_only_partly_supported_unless_the_other_reading_and_base_agre
         (NONE, NONE, "not in the narrow reading and base 1995."),
     ],
 )
-def test_a_claim_supported_in_part_says_in_which(narrow, other_base, part):
+def test_a_claim_that_one_reading_bears_out_says_which(narrow, other_base, part):
     rows = records(1, GAIN, narrow, other_base)
     finding = evidence.judge_term(context(rows), 1, evidence.judge_gain)
     assert finding.part == (part and f"A gain is shown in the broad reading and base 2000, {part}")
@@ -158,8 +183,10 @@ def test_other_samples_clocks_and_terms_are_no_companions():
 
 def test_the_verdict_stands_on_the_reading_of_the_report():
     rows = records(1, GAIN, NONE, GAIN)
-    assert verdict_of(rows, fields_map="broad") == PARTLY
-    assert verdict_of(rows, fields_map="narrow") == CANNOT_JUDGE
+    assert verdict_of(rows, fields_map="broad") == CANNOT_JUDGE
+    agreeing = records(1, GAIN, GAIN, GAIN)
+    assert verdict_of(agreeing, fields_map="broad") == SUPPORTED
+    assert verdict_of(agreeing, fields_map="narrow") == CANNOT_JUDGE  # base 1995 shows no gain
 
 
 def test_a_finding_names_its_estimate_and_carries_its_grade():
@@ -189,7 +216,7 @@ LOSS = {"main": {"low": -9.0, "high": -1.0}}
         (BOTH, BOTH, SUPPORTED),
         (BOTH, NEITHER, PARTLY),
         (BOTH, LOSS, PARTLY),
-        (BOTH | {"narrow": NONE}, NEITHER, PARTLY),
+        (BOTH | {"narrow": NONE}, NEITHER, CANNOT_JUDGE),
         (NEITHER, LOSS, CANNOT_JUDGE),
         (LOSS, LOSS, NOT_SUPPORTED),
         (NEITHER, NEITHER, CANNOT_JUDGE),
@@ -214,10 +241,10 @@ def test_the_aim_has_the_lower_grade_of_both_terms_and_names_both():
         (NEITHER, LOSS, ""),
         (BOTH, LOSS, "Term 1: supported. Term 2: not supported."),
         (
+            BOTH,
             BOTH | {"narrow": NONE},
-            NEITHER,
-            "Term 1: A gain is shown in the broad reading and base 2000, not in the narrow "
-            "reading. Term 2: cannot be judged here.",
+            "Term 1: supported. Term 2: A gain is shown in the broad reading and base 2005, not in "
+            "the narrow reading.",
         ),
     ],
 )

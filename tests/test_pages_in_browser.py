@@ -67,7 +67,7 @@ def notebook():
         new_markdown_cell("## All years\n\nOne column per year."),
         new_code_cell('report.show(wide_table(), "Shipments by year", "years")'),
         new_markdown_cell("## How to read verdicts"),
-        new_code_cell("report.how_to_read()"),
+        new_code_cell("report.how_to_read(5.0)"),
     ]
     notebook = new_notebook(cells=cells)
     path = os.pathsep.join((str(TESTS), str(TESTS.parent / "src")))

@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 from sample_page import RECORD
 
-from clusterpolicy import evidence
+from clusterpolicy import evidence, inference
 from clusterpolicy.wording import (
     GRADES,
+    POWER_WORDS,
     VERDICT_MARKS,
     effect_sentence,
     escape,
@@ -89,16 +90,19 @@ def test_years_are_short_within_a_century(first, last, text):
 
 def test_null_effect_names_the_effect_it_would_have_seen():
     assert effect_sentence(RECORD) == (
-        "Targeted cells grew 0.8 percent more than comparable cells (95 % interval −2.6 to 4.3; "
-        "p = 0.64): no effect detectable; an effect above 4.8 percent would have been seen."
+        "No effect can be shown: from FY1996-2000 to FY2001-05 the output of targeted cells grew "
+        "0.8 percent more than that of comparable cells, and anything from −2.6 to 4.3 percent "
+        "is in keeping with the figures (95 % interval; p = 0.64). An effect of 4.8 percent would "
+        "have been found four times in five."
     )
 
 
 def test_detected_effect_is_told_as_one_and_with_its_direction():
     record = {**RECORD, "estimate": -3.2, "low": -5.1, "high": -1.2, "p_value": 0.002}
     assert effect_sentence(record) == (
-        "Targeted cells grew 3.2 percent less than comparable cells (95 % interval −5.1 to −1.2; "
-        "p = 0.002): a difference is detectable."
+        "A difference shows: from FY1996-2000 to FY2001-05 the output of targeted cells grew 3.2 "
+        "percent less than that of comparable cells, and anything from −5.1 to −1.2 percent is in "
+        "keeping with the figures (95 % interval; p = 0.002)."
     )
 
 
@@ -107,15 +111,20 @@ def test_detected_effect_is_told_as_one_and_with_its_direction():
 )
 def test_interval_and_p_that_disagree_claim_nothing(changes):
     sentence = effect_sentence({**RECORD, **changes})
-    assert sentence.endswith(
-        "interval and p-value disagree at the margin, so no effect is claimed."
+    assert sentence.startswith(
+        "Interval and p-value disagree at the margin, so no effect is claimed:"
     )
 
 
 def test_unknown_power_is_said():
     assert effect_sentence({**RECORD, "mde": math.nan}).endswith(
-        "no effect detectable; how small an effect would have been seen is not known."
+        "How large an effect would have been found is not known."
     )
+
+
+def test_the_words_for_power_are_those_of_the_number():
+    assert pytest.approx(4 / 5) == inference.POWER
+    assert POWER_WORDS == "four times in five"
 
 
 def test_missing_estimate_gives_reason_and_counts():
@@ -129,8 +138,12 @@ def test_missing_estimate_gives_reason_and_counts():
 @pytest.mark.parametrize(
     ("changes", "part"),
     [
-        ({}, "(FY1996-2000) no difference in trend is detectable (p = 0.43); one of 3.1 percent"),
-        ({"pretrend_detectable": math.nan}, "that does not prove that there was none"),
+        (
+            {},
+            "(FY1996-2000) targeted and comparable cells did not detectably move apart (p = 0.43)",
+        ),
+        ({}, "a gap of up to 3.1 percent in any one year could have gone unseen"),
+        ({"pretrend_detectable": math.nan}, "that does not prove that they moved alike"),
         ({"pretrend_p": 0.01}, "did not move alike (p = 0.010)"),
         ({"pretrend_p": math.nan}, "too few years"),
     ],
@@ -148,7 +161,9 @@ def test_figure_of_a_phrase_comes_from_its_estimates():
     assert figure_in_words(row, estimates) == (
         "term 1: +0.8 percent (−2.6 to 4.3); term 2: not estimable"
     )
-    assert finding_sentence(row, estimates).startswith("Term 1: Targeted cells grew 0.8 percent")
+    assert finding_sentence(row, estimates).startswith(
+        "Term 1: No effect can be shown: from FY1996-2000"
+    )
     assert format_estimate(RECORD) == "+0.8 percent (−2.6 to 4.3)"
 
 

@@ -4,16 +4,24 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from clusterpolicy import evidence, policy, rules
+from clusterpolicy import effects, evidence, policy, rules
 from clusterpolicy.finer import FinerStudy
 from clusterpolicy.panel import Study
-from clusterpolicy.results import PRETREND_LEVEL, choose, main_estimate
+from clusterpolicy.results import (
+    PRETREND_BLIND,
+    PRETREND_LEVEL,
+    choose,
+    label_designs,
+    main_estimate,
+)
 from clusterpolicy.wording import (
     effect_sentence,
     format_estimate,
+    format_interval,
     format_number,
     format_p,
     format_years,
+    not_estimable_sentence,
     pretrend_sentence,
 )
 
@@ -30,6 +38,11 @@ WHY_DIFFERENT = {
     "other": "another question",
 }
 OTHER_MAP = {"broad": "narrow", "narrow": "broad"}
+NEW_TARGETS_TERM, LAST_TERM = 2, 3
+UNEVEN = (
+    " They vary more than chance would have it, so the printed interval may hold too rarely, and "
+    "verdicts take the wider of the two."
+)
 COMPARED = {
     1: "with the five fiscal years before the policy",
     2: "with the launch term: cells targeted first in this term against cells never targeted",
@@ -39,7 +52,12 @@ COMPARED = {
 
 
 def answer_term(
-    study: Study, results: pd.DataFrame, phrases: pd.DataFrame, term: policy.Term, fields_map: str
+    study: Study,
+    results: pd.DataFrame,
+    phrases: pd.DataFrame,
+    term: policy.Term,
+    fields_map: str,
+    curve: str,
 ) -> list[str]:
     """Write the five lines that open the report of one term.
 
@@ -53,6 +71,8 @@ def answer_term(
     term : policy.Term
     fields_map : str
         Reading of the fields map.
+    curve : str
+        What all specifications find together.
 
     Returns
     -------
@@ -61,10 +81,10 @@ def answer_term(
     main = main_estimate(results, term.number, term.clock, fields_map)
     other = main_estimate(results, term.number, term.clock, OTHER_MAP[fields_map])
     return [
-        effect_sentence(main),
+        f"{effect_sentence(main)} {_loss(results, main)}".rstrip(),
         f"{_targets(study, term, main)} They are compared {COMPARED[term.number]}.",
         f"In the {OTHER_MAP[fields_map]} reading of the fields the difference is "
-        f"{format_estimate(other)}. {_checks(results, main)}",
+        f"{format_estimate(other)}. {curve}",
         pretrend_sentence(main),
         _verdicts(phrases),
     ]
@@ -101,7 +121,7 @@ def weigh_term(
     return {
         "strongest": _strength(main),
         "doubt": (main["pretrend_p"] > PRETREND_LEVEL and doubt) or _doubt(results, main),
-        "change_mind": "; ".join(judged["change_mind"].drop_duplicates()) + ".",
+        "change_mind": _one_of(judged["change_mind"]),
     }
 
 
@@ -135,7 +155,7 @@ def weigh_policy(
     return {
         "strongest": f"Term {sharpest['term']}: {_strength(sharpest)}",
         "doubt": _doubt(results, sharpest),
-        "change_mind": "; ".join(judged["change_mind"].drop_duplicates()) + ".",
+        "change_mind": _one_of(judged["change_mind"]),
     }
 
 
@@ -205,16 +225,93 @@ def crosscheck_sentence(main: pd.Series) -> str:
     """
     if main["status"] != "estimated":
         return ""
-    wild = f"{format_number(main['wild_low'], 1)} to {format_number(main['wild_high'], 1)}"
-    honest = f"{format_number(main['honest_low'], 1)} to {format_number(main['honest_high'], 1)}"
+    wild = format_interval(main["wild_low"], main["wild_high"])
+    strict = format_interval(main["strict_low"], main["strict_high"])
     std_error = format_number(main["std_error"], 1)
     return (
         "Two cross-checks take prefectures for independent, as the test of this study does not: a "
         f"standard error clustered by prefecture of {std_error} log points x 100, and a wild "
-        f"cluster bootstrap with an interval from {wild} percent ({format_p(main['wild_p'])}). A "
-        "third asks for more: could the groups drift apart in the term by as much in a year as "
-        f"they did in any year before it, effects from {honest} percent would be in keeping with "
-        "the figures."
+        f"cluster bootstrap with an interval from {wild} percent ({format_p(main['wild_p'])}). The "
+        "test compares units, the cells of one industry in one block of prefectures. Those that "
+        f"the estimate rests on vary {format_number(main['uneven_ratio'], 1)} times as much as "
+        f"those of other assignments ({format_p(main['uneven_p'])}); judged by their own "
+        f"variation alone, the interval is {strict} percent ({format_p(main['strict_p'])})."
+        + (UNEVEN if main["uneven_p"] <= evidence.UNEVEN_LEVEL else "")
+    )
+
+
+def drift_sentence(main: pd.Series) -> str:
+    """Say what remains if the groups went on drifting apart as they had, and from which base year.
+
+    Parameters
+    ----------
+    main : Series
+        Main estimate of a term.
+    """
+    if main["status"] != "estimated" or pd.isna(main["from_base_year"]):
+        return ""
+    base_year = str(main["baseline_years"]).partition("-")[2]
+    against = format_number(main["from_base_year"], 1, sign=True)
+    turned = main["from_base_year"] * main["estimate"] < 0
+    honest = format_interval(main["honest_low"], main["honest_high"])
+    breakdown = (
+        "the interval holds zero even without any drift, so the breakdown value is 0"
+        if main["breakdown"] == 0
+        else f"the breakdown value, at which it would hold zero, is "
+        f"{format_number(main['breakdown'], 2)} times that change"
+    )
+    sign = ": even the sign hangs on which years are compared" if turned else ""
+    return (
+        f"Against FY{base_year} alone the mean of the years of the term is {against} percent, "
+        f"against all years of the baseline it is "
+        f"{format_number(main['estimate'], 1, sign=True)}{sign}. Could the groups drift apart in "
+        "the term by as much in a year as they did in any year before it, effects from "
+        f"{honest} percent against FY{base_year} would be in keeping with the figures (bounds of "
+        f"Rambachan and Roth, relative magnitudes, M = 1); {breakdown}."
+    )
+
+
+def continued_sentence(results: pd.DataFrame, main: pd.Series) -> str:
+    """Say, for the second term, what became of cells that both terms targeted."""
+    if main["term"] != NEW_TARGETS_TERM:
+        return ""
+    same = {name: main[name] for name in ("term", "clock", "fields_map")}
+    row = choose(results, sample=effects.CONTINUED, **same).iloc[0]
+    if row["status"] != "estimated":
+        return f"Cells that both terms targeted, set apart above: {not_estimable_sentence(row)}"
+    return (
+        "Cells that both terms targeted are set apart above. Compared with cells never targeted "
+        f"over the same years they moved by {format_estimate(row)} "
+        f"({format_p(row['p_value'])}; {format_number(row['n_targeted'])} of "
+        f"{format_number(row['n_cells'])} cells): what a second term added to the first, if "
+        "anything, as term 1 is their baseline."
+    )
+
+
+def declared_sentence(study: Study, results: pd.DataFrame, main: pd.Series) -> str:
+    """Say what was declared before estimating: outcome, margin and families of p-values.
+
+    Parameters
+    ----------
+    study : Study
+    results : DataFrame
+        Estimate records of the term.
+    main : Series
+        Main estimate of the term.
+    """
+    outcome = study.outcomes.set_index("outcome").loc[main["outcome"]]
+    secondary = study.outcomes.loc[study.outcomes["role"] == "secondary", "label"]
+    readings = label_designs(results)["fields_map"].nunique()
+    return (
+        f"Declared before anything was estimated: the {outcome['role']} outcome is the "
+        f"{outcome['label']}; a difference below {outcome['margin_percent']} percent either way "
+        f"counts as none ({outcome['margin_reason']}). Secondary outcomes, with the larger files "
+        f"only: {'; '.join(secondary)}. P-values are adjusted within families: for the {readings} "
+        "readings of the fields by Holm's steps, for the years of one event study by the "
+        "step-down of Westfall and Young. Targets were reassigned "
+        f"{format_number(main['draws'])} times; no p-value can be below "
+        f"{format_number(main['smallest_p'], 4)}, which the number of draws and of different "
+        "assignments allow."
     )
 
 
@@ -302,33 +399,50 @@ def rung_sentence(larger: FinerStudy | None) -> str:
 
 
 def _targets(study: Study, term: policy.Term, main: pd.Series) -> str:
-    projects = study.projects[study.projects["term"] == min(term.number, 2)]
+    projects = study.projects_of_term(term.number)
     covered = study.targets.loc[
         study.targets["project_id"].isin(projects["project_id"]), "pref_code"
     ].nunique()
     facts = study.term_facts
     aim = facts[(facts["term"] == str(term.number)) & (facts["indicator"] == "objective")]
+    ended = ", whose national money had ended," if term.number == LAST_TERM else ""
+    of_whom = f" {_newcomers(study, main)}" if term.number == NEW_TARGETS_TERM else ""
     return (
-        f"{term.name} ({term.name_ja}), {format_years(term.first_year, term.last_year)} on the "
-        f"{term.clock} clock. Its aims: {_small(aim['value'].iloc[0])}. {len(projects)} "
-        f"projects covered {covered} prefectures; in the {main['fields_map']} reading of their "
-        f"fields, {format_number(main['n_targeted'])} of {format_number(main['n_cells'])} cells "
-        "are targeted."
+        f"{term.name} ({term.name_ja}), {format_years(*term.years)} on the {term.clock} clock. "
+        f"Its aims: {_small(aim['value'].iloc[0])}. {len(projects)} projects{ended} covered "
+        f"{covered} prefectures.{of_whom} In the {main['fields_map']} reading of their fields "
+        f"{format_number(main['n_targeted'])} of the {format_number(main['n_cells'])} cells "
+        "compared are targeted."
     )
 
 
-def _checks(results: pd.DataFrame, main: pd.Series) -> str:
-    same = {name: main[name] for name in ("term", "clock", "fields_map")}
+def _newcomers(study: Study, main: pd.Series) -> str:
+    """Say which projects of term 2 the estimate is about: those that named new cells."""
+    cells = study.cells
+    cells = cells[(cells["base"] == main["base"]) & (cells["fields_map"] == main["fields_map"])]
+    first = cells[cells["is_targeted_2"] & ~cells["is_targeted_1"]]
+    named = first["projects_2"].str.split(";").explode().nunique()
+    kept = int((cells["is_targeted_1"] & cells["is_targeted_2"]).sum())
+    return (
+        f"{named} of them named industries that no project of term 1 had named there, and only "
+        f"those cells are judged here: {format_number(kept)} cells that term 1 had targeted "
+        "already are left out."
+    )
+
+
+def _loss(results: pd.DataFrame, main: pd.Series) -> str:
+    """Say, for the third term, how large a loss each base of the accounts leaves possible."""
+    if main["term"] != LAST_TERM:
+        return ""
+    same = {name: main[name] for name in ("term", "clock", "fields_map", "sample")}
     rows = choose(results, status="estimated", **same)
-    if rows.empty:
-        return "No base and no sample is estimable."
-    away = int(((rows["low"] > 0) | (rows["high"] < 0)).sum())
-    return (
-        f"Over {len(rows)} bases and samples the estimate runs from "
-        f"{format_number(rows['estimate'].min(), 1, sign=True)} to "
-        f"{format_number(rows['estimate'].max(), 1, sign=True)} percent; the interval leaves zero "
-        f"out in {away or 'none'} of them."
-    )
+    losses = [
+        f"{format_number(max(-row['low'], 0), 1)} percent in base {row['base'][1:]}"
+        for _, row in rows.iterrows()
+    ]
+    if not losses:
+        return ""
+    return f"Once the money had ended a loss of up to {' and of up to '.join(losses)} is possible."
 
 
 def _verdicts(phrases: pd.DataFrame) -> str:
@@ -349,8 +463,20 @@ def _strength(main: pd.Series) -> str:
         f"{format_number(main['n_observations'])} figures of the prefectural accounts, "
         f"{format_number(main['n_targeted'])} targeted cells against "
         f"{format_number(main['n_cells'] - main['n_targeted'])} others of the same prefectures and "
-        f"industries: {format_estimate(main)}, grade {main['grade']} of 5."
+        f"industries: {format_estimate(main)}, grade {main['grade']} of 5{_why_grade(main)}."
     )
+
+
+def _why_grade(main: pd.Series) -> str:
+    """Say why an estimate has a lower grade than its design may have."""
+    if main["pretrend_p"] <= PRETREND_LEVEL:
+        return ", because the groups had moved apart before the term"
+    if main["pretrend_detectable"] > PRETREND_BLIND:
+        return (
+            ", because the years before the term could hide a gap above "
+            f"{format_number(PRETREND_BLIND)} percent"
+        )
+    return ""
 
 
 def _doubt(results: pd.DataFrame, main: pd.Series) -> str:
@@ -368,6 +494,12 @@ def _doubt(results: pd.DataFrame, main: pd.Series) -> str:
         f"estimate is {format_estimate(narrow)} in the {OTHER_MAP[fields_map]} reading and "
         f"{format_estimate(other)} in base {other['base'][1:]}."
     )
+
+
+def _one_of(texts: pd.Series) -> str:
+    """Join what would each be enough."""
+    first, *others = texts.drop_duplicates()
+    return "; or ".join([first, *(_small(text) for text in others)]) + "."
 
 
 def _capital(text: str) -> str:

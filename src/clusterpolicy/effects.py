@@ -6,7 +6,7 @@ other industries of the same prefecture and with the same industry elsewhere. Na
 absorbed by industry x year, so nominal product and product deflated by industry give one answer.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -26,6 +26,7 @@ BASES_OF_TERM = {1: ("b2000", "b1995"), 2: ("b2005", "b2000"), 3: ("b2005", "b20
 CRISIS_YEARS = (2008, 2009)
 EARTHQUAKE_FY = 2010  # 11 March 2011 lies in fiscal year 2010
 MAIN_SAMPLE = "all cells"
+CONTINUED = "cells targeted in both terms"
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,8 @@ class Design:
         Fiscal years that the base covers.
     outcome : str
         Key of the table ``outcomes``.
+    is_continued : bool
+        In term 2: cells that term 1 targeted too, instead of those first targeted.
     """
 
     term: policy.Term
@@ -77,6 +80,12 @@ class Design:
     first_fy: int
     last_fy: int
     outcome: str = "product"
+    is_continued: bool = False
+
+    @property
+    def rule(self) -> SampleRule:
+        """What the sample leaves out."""
+        return SampleRule() if self.is_continued else SAMPLES[self.sample]
 
     @property
     def baseline_years(self) -> tuple[int, int]:
@@ -154,6 +163,15 @@ def designs_of_term(study: Study, number: int) -> list[Design]:
     return designs
 
 
+def continued_design(design: Design) -> Design:
+    """Return the design of term 2 for cells that both terms targeted.
+
+    They are compared with cells never targeted over the same years as the cells first targeted in
+    term 2 are. Term 1 is their baseline, so what it may have done is no part of the difference.
+    """
+    return replace(design, sample=CONTINUED, is_continued=True)
+
+
 def main_design(study: Study, number: int, clock: str, fields_map: str) -> Design:
     """Return the declared main design of a term for one clock and one fields map."""
     return next(
@@ -166,9 +184,10 @@ def main_design(study: Study, number: int, clock: str, fields_map: str) -> Desig
 def cell_sample(study: Study, design: Design) -> Sample:
     """Take the cells and years of a design from the panel.
 
-    Targeted cells are, for term 1, those it targeted; for term 2, those it targeted first; for
-    term 3, those targeted when the money ended. Cells targeted earlier are set apart, so that the
-    comparison is with cells never targeted. A cell counts if its product is seen and positive at
+    Targeted cells are, for term 1, those it targeted; for term 2, those it targeted first (or, if
+    the design says so, those that term 1 targeted too); for term 3, those targeted when the money
+    ended. Other cells targeted at some time are set apart, so that the comparison is with cells
+    never targeted. A cell counts if its product is seen and positive at
     least once in the baseline and once in the term: it is compared with itself, so a hidden year
     drops out without counting as growth.
 
@@ -181,7 +200,9 @@ def cell_sample(study: Study, design: Design) -> Sample:
     ]
     number, first, second = design.term.number, cells["is_targeted_1"], cells["is_targeted_2"]
     is_targeted = {1: first, 2: second & ~first, 3: second}[number]
-    is_apart = {1: first & False, 2: first, 3: first & ~second}[number]
+    if design.is_continued:
+        is_targeted = first & second
+    is_apart = (first & ~is_targeted) | (second & ~is_targeted) if number > 1 else first & False
     cells = cells.assign(is_targeted=is_targeted)
 
     panel = study.cell_panel[study.cell_panel["base"] == design.base]
@@ -190,7 +211,7 @@ def cell_sample(study: Study, design: Design) -> Sample:
     rows = panel.assign(in_term=in_term)[in_baseline | in_term].merge(
         cells[[*CELL, "block", "is_targeted"]], on=CELL, validate="many_to_one"
     )
-    rule = SAMPLES[design.sample]
+    rule = design.rule
     steps = [("cell-years of the baseline and the term", len(rows))]
 
     def keep(label: str, chosen: pd.Series, is_rule: bool = True) -> None:
@@ -201,7 +222,7 @@ def cell_sample(study: Study, design: Design) -> Sample:
 
     apart = pd.MultiIndex.from_frame(cells.loc[is_apart, CELL])
     is_set_apart = pd.MultiIndex.from_frame(rows[CELL]).isin(apart)
-    keep("not targeted by an earlier term", ~is_set_apart, number > 1)
+    keep("not targeted in other terms only", ~is_set_apart, number > 1)
     keep("not hidden by the publisher", rows["status"] == "observed")
     keep("product above zero", rows["product_million_yen"] > 0)
     for label, column, out in (
@@ -320,7 +341,7 @@ def second_opinion(sample: Sample) -> dict[str, float]:
     -------
     dict
         ``ours`` and ``theirs`` (in logs), ``std_error`` clustered by prefecture as pyfixest
-        computes it, and ``observations``.
+        computes it with the factor ``G/(G-1)``, and ``observations``.
     """
     import pyfixest  # heavy: only the page that compares needs it
 
@@ -331,8 +352,13 @@ def second_opinion(sample: Sample) -> dict[str, float]:
         industry_year=sample.rows["industry"] + sample.rows["fy"].astype(str),
     )
     formula = "log_outcome ~ targeted_in_term | cell + prefecture_year + industry_year"
-    demeaner = pyfixest.MapDemeaner(fixef_tol=1e-12)
-    fit = pyfixest.feols(formula, rows, vcov={"CRV1": "pref_code"}, demeaner=demeaner)
+    fit = pyfixest.feols(
+        formula,
+        rows,
+        vcov={"CRV1": "pref_code"},
+        ssc=pyfixest.ssc(k_adj=False, G_adj=True),  # the factor G/(G-1) alone, as here
+        demeaner=pyfixest.MapDemeaner(fixef_tol=1e-12),
+    )
     return {
         "ours": TripleDifference(sample).estimate,
         "theirs": float(fit.coef()["targeted_in_term"]),

@@ -93,7 +93,7 @@ def cell_sample(study: Study, finer: FinerStudy, design: Design, units: pd.DataF
     rows = rows.merge(blocks, on="pref_code", validate="many_to_one")
     rows = rows.merge(units, on=["block", "industry"], validate="many_to_one")
     rows = rows[~rows["is_apart"]]
-    steps.append(("not targeted by an earlier term", len(rows)))
+    steps.append(("not targeted in other terms only", len(rows)))
     rows = rows.assign(in_term=rows["fy"].between(*design.term_years))
     by_cell = rows.groupby(CELL)["in_term"]
     rows = rows[by_cell.transform("any") & ~by_cell.transform("all")]

@@ -21,6 +21,7 @@ from clusterpolicy.wording import (
     effect_sentence,
     escape,
     finding_sentence,
+    format_number,
     grade_label,
     is_missing,
     not_estimable_sentence,
@@ -233,15 +234,24 @@ def cards(items: Iterable[Mapping[str, Any]] | pd.DataFrame) -> None:
     _emit("cards", f'<ul class="cards">{"".join(parts)}</ul>', plain)
 
 
-def how_to_read() -> None:
-    """Display what the four verdicts and the six grades of evidence mean."""
+def how_to_read(margin: float) -> None:
+    """Display what the four verdicts and the six grades of evidence mean.
+
+    Parameters
+    ----------
+    margin : float
+        Margin of indifference, percent.
+    """
+    size = f"{format_number(margin)} percent"
     meanings = {
-        "supported": "the whole interval lies on the side the policy hoped for",
+        "supported": "a gain: the whole interval lies above zero; that nothing was lost: it "
+        f"excludes every loss of {size} or more. The other reading of the fields and the other "
+        "base of the accounts must say the same. Counts: the number in the phrase is met",
         "partly supported": "part of the phrase is supported; the sentence beside it says which",
-        "not supported": "the whole interval lies inside the margin declared to be too small to "
-        "matter, or on the other side of zero",
-        "cannot be judged here": "the interval allows for an effect as well as for none, or no "
-        "public figure exists",
+        "not supported": f"the whole interval lies within {size} of zero, declared to be too small "
+        "to matter, or on the other side of zero",
+        "cannot be judged here": "none of these: the interval allows for an effect as well as for "
+        "none, the groups had moved apart before the term, or we found no public figure",
     }
     verdicts = "".join(
         f"<div><dt>{verdict_label(verdict)}</dt><dd>{escape(meaning)}</dd></div>"

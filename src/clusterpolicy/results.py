@@ -92,9 +92,11 @@ class Estimate:
         ``"1996-2000"``.
     pretrend_p, pretrend_detectable : float
         Test of the years before the term and the difference in one of them it would find.
+    from_base_year : float
+        Mean of the years of the term against the last year before it alone.
     breakdown, honest_low, honest_high : float
-        How many times the largest change before the term a change in the term may be for the mean
-        of its years still to differ from zero, and their interval at once that change.
+        How many times the largest change before the term a change in the term may be for that
+        mean still to differ from zero, and its interval at once that change.
     grade : int
     status, reason : str
         ``estimated`` or ``not estimable``, and why.
@@ -145,6 +147,7 @@ class Estimate:
     term_years: str = ""
     pretrend_p: float = math.nan
     pretrend_detectable: float = math.nan
+    from_base_year: float = math.nan
     breakdown: float = math.nan
     honest_low: float = math.nan
     honest_high: float = math.nan
@@ -199,8 +202,9 @@ def grade_design(design: str, has_comparison: bool, claimed: int | None = None) 
 def estimate_term(study: Study, number: int, draws: int = inference.DRAWS) -> pd.DataFrame:
     """Estimate everything the report of one term says.
 
-    The triple difference on both clocks, both fields maps, every base and every sample; the event
-    study of each main design; the comparison of targeted and other cells at the baseline.
+    The triple difference on both clocks, both fields maps, every base and every sample; in term 2
+    also that of cells which both terms targeted; the event study of each main design; the
+    comparison of targeted and other cells at the baseline.
 
     Parameters
     ----------
@@ -218,7 +222,10 @@ def estimate_term(study: Study, number: int, draws: int = inference.DRAWS) -> pd
     stamp = input_stamp(study)
     labels = study.outcomes.set_index("outcome")["label"]
     records: list[Estimate] = []
-    for designs in _same_years(effects.designs_of_term(study, number)):
+    listed = effects.designs_of_term(study, number)
+    if number == 2:
+        listed += [effects.continued_design(design) for design in listed if design.is_main]
+    for designs in _same_years(listed):
         sample = effects.cell_sample(study, designs[0])
         common = _common_fields(sample, labels[designs[0].outcome], stamp)
         reason = inference.why_not_estimable(sample)
@@ -341,6 +348,7 @@ def _honest_fields(study_years: inference.EventStudy, base_year: int) -> dict:
     estimates = study_years.years.set_index("year")["estimate"]
     bounds = crosschecks.honest_bounds(estimates, study_years.covariance, base_year)
     return {
+        "from_base_year": _percent(bounds.estimate),
         "breakdown": bounds.breakdown,
         "honest_low": _percent(bounds.low),
         "honest_high": _percent(bounds.high),

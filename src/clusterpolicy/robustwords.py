@@ -65,6 +65,27 @@ def curve_sentence(checks: pd.DataFrame) -> str:
     )
 
 
+def short_curve_sentence(checks: pd.DataFrame) -> str:
+    """Say in a line what all specifications find together, cells counted alike and by size."""
+    curve = robustness.curve_table(checks)
+    if curve.empty:
+        return "No specification is estimable."
+    median = _named(checks, robustness.JOINT, outcome="median").iloc[0]
+    away = int(((curve["low"] > 0) | (curve["high"] < 0)).sum())
+    by_weights = curve.groupby("weights")["estimate"].median()
+    alike, by_size = (
+        format_number(by_weights[name], 1, sign=True)
+        for name in (robustness.UNWEIGHTED, robustness.WEIGHTED)
+    )
+    return (
+        f"Over {format_number(len(curve))} specifications it runs {_range(curve)} and leaves zero "
+        f"out in {away or 'none'}; taken together they are "
+        f"{'unlike' if median['p_value'] <= LEVEL else 'no different from'} what chance gives "
+        f"({format_p(median['p_value'])}). The middle one is {alike} percent where cells count "
+        f"alike, {by_size} where they count by their size."
+    )
+
+
 def shares_sentence(checks: pd.DataFrame) -> str:
     """Say which choice makes specifications differ."""
     shares = _named(checks, robustness.SHARES).sort_values("estimate", ascending=False)

@@ -30,11 +30,17 @@ VERDICT_MARKS = {
 GRADES = {
     0: "no public figure",
     1: "described or self-reported, nothing to compare with",
-    2: "compared before and after, or with others, but not both",
+    2: "compared before and after, or with others, but not both; or both, but the years before "
+    "could hide a large gap",
     3: "before and after, against comparable cells without the policy",
     4: "as 3, and chance or rules decided who took part",
     5: "assigned at random",
 }
+
+# The second term is judged by the cells that it targeted first.
+WHOSE = {1: "targeted cells", 2: "newly targeted cells", 3: "targeted cells"}
+# How often the minimum detectable effect is found: inference.POWER in words.
+POWER_WORDS = "four times in five"
 
 # Characters that are errors in HTML, or that would turn the reading direction of what follows.
 _UNPRINTABLE = re.compile(
@@ -169,8 +175,10 @@ def effect_sentence(record: Mapping[str, Any]) -> str:
     Returns
     -------
     str
-        ``"Targeted cells grew 0.8 percent more than comparable cells (95 % interval −2.6 to 4.3;
-        p = 0.64): no effect detectable; an effect above 4.8 percent would have been seen."``
+        ``"No effect can be shown: from FY1996-2000 to FY2001-05 the output of targeted cells grew
+        0.8 percent more than that of comparable cells, and anything from −2.6 to 4.3 percent is
+        in keeping with the figures (95 % interval; p = 0.64). An effect of 4.8 percent would have
+        been found four times in five."``
     """
     if record["status"] != "estimated":
         return not_estimable_sentence(record)
@@ -181,9 +189,12 @@ def effect_sentence(record: Mapping[str, Any]) -> str:
     level = format_number(100 * record["level"])
     interval = format_interval(record["low"], record["high"])
     return (
-        f"Targeted cells grew {size} {direction} than comparable cells ({level} % interval "
-        f"{interval}; {format_p(record['p_value'])}): {_finding(record)}."
-    )
+        f"{_finding(record)}: from {_years(record['baseline_years'])} to "
+        f"{_years(record['term_years'])} the output of {WHOSE[record['term']]} grew {size} "
+        f"{direction} than that of comparable cells, and anything from {interval} "
+        f"{record['unit']} is in keeping with the figures ({level} % interval; "
+        f"{format_p(record['p_value'])}). {_seen(record)}"
+    ).rstrip()
 
 
 def _baseline_sentence(record: Mapping[str, Any]) -> str:
@@ -209,12 +220,15 @@ def pretrend_sentence(record: Mapping[str, Any]) -> str:
             f"({format_p(p_value)}): the estimate may only continue an older trend."
         )
     seen = record.get("pretrend_detectable")
-    limit = "that does not prove that there was none"
+    limit = "that does not prove that they moved alike"
     if not is_missing(seen):
-        limit = f"one of {format_number(seen, 1)} {record['unit']} in a year would have been seen"
+        limit = (
+            f"but a gap of up to {format_number(seen, 1)} {record['unit']} in any one year could "
+            "have gone unseen, so this does not prove that they moved alike"
+        )
     return (
-        f"Before the term ({years}) no difference in trend is detectable ({format_p(p_value)}); "
-        f"{limit}."
+        f"Before the term ({years}) targeted and comparable cells did not detectably move apart "
+        f"({format_p(p_value)}); {limit}."
     )
 
 
@@ -260,13 +274,20 @@ def _finding(record: Mapping[str, Any]) -> str:
     by_interval = record["low"] > 0 or record["high"] < 0
     by_p = not is_missing(record["p_value"]) and record["p_value"] < 1 - record["level"]
     if by_interval and by_p:
-        return "a difference is detectable"
+        return "A difference shows"
     if by_interval != by_p and not is_missing(record["p_value"]):
-        return "interval and p-value disagree at the margin, so no effect is claimed"
+        return "Interval and p-value disagree at the margin, so no effect is claimed"
+    return "No effect can be shown"
+
+
+def _seen(record: Mapping[str, Any]) -> str:
+    """Say how large an effect would have been found; nothing where one was found."""
+    if record["low"] > 0 or record["high"] < 0:
+        return ""
     if is_missing(record["mde"]):
-        return "no effect detectable; how small an effect would have been seen is not known"
+        return "How large an effect would have been found is not known."
     seen = f"{format_number(record['mde'], 1)} {record['unit']}"
-    return f"no effect detectable; an effect above {seen} would have been seen"
+    return f"An effect of {seen} would have been found {POWER_WORDS}."
 
 
 def _years(span: str) -> str:
