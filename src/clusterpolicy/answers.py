@@ -305,8 +305,8 @@ def declared_sentence(study: Study, results: pd.DataFrame, main: pd.Series) -> s
     return (
         f"Declared before anything was estimated: the {outcome['role']} outcome is the "
         f"{outcome['label']}; a difference below {format_number(outcome['margin_percent'])} "
-        f"percent either way counts as none ({outcome['margin_reason']}). Secondary outcomes, with the larger files "
-        f"only: {'; '.join(secondary)}. P-values are adjusted within families: for the {readings} "
+        f"percent either way counts as none ({outcome['margin_reason']}). Secondary outcomes, with "
+        f"the larger files only: {'; '.join(secondary)}. P-values are adjusted within families: for the {readings} "
         "readings of the fields by Holm's steps, for the years of one event study by the "
         "step-down of Westfall and Young. Targets were reassigned "
         f"{format_number(main['draws'])} times; no p-value can be below "
