@@ -34,6 +34,7 @@ __all__ = [
 ]
 
 NO_TABLE = (("…", "no public table"),)
+NO_FIGURE = "no public figure found"
 NOT_ESTIMABLE = (("n.e.", "not estimable, with the reason in the data file"),)
 
 
@@ -230,16 +231,21 @@ def phrases_table(
         Column("phrase", "The policy said"),
         Column("question", "Question"),
         Column("indicator", "Indicator"),
-        Column("figure", "Figure", missing="no public figure"),
+        Column("figure", "Figure", missing=NO_FIGURE),
         Column("verdict", "Verdict", kind="verdict"),
         Column("grade", "Grade", kind="grade"),
         Column("change_mind", "What would change our mind"),
     )
-    figures = [
-        f"{figure_in_words(row, estimates)} {row.get('part') or ''}".strip()
-        for row in phrases.to_dict("records")
-    ]
+    figures = [_phrase_figure(row, estimates) for row in phrases.to_dict("records")]
     return Table(phrases.assign(figure=figures), columns, "", "", source)
+
+
+def _phrase_figure(row: dict[str, Any], estimates: pd.DataFrame | None) -> str:
+    """Write the figure of a phrase; that there is none is what we found, not what there is."""
+    figure = figure_in_words(row, estimates)
+    if figure == "no public figure":
+        return NO_FIGURE
+    return f"{figure} {row.get('part') or ''}".strip()
 
 
 def projects_table(
@@ -294,7 +300,7 @@ def evaluations_table(
     Parameters
     ----------
     published : DataFrame
-        Table ``published_evaluations``; with ``ours`` and ``why``, they are printed too.
+        Table ``published_evaluations``; with ``ours``, what this study finds is printed too.
     source : str
         Where the findings were read.
     """
@@ -306,7 +312,7 @@ def evaluations_table(
         Column("outcome", "Outcome"),
         Column("finding", "What they found"),
         Column("ours", "What we find"),
-        Column("why", "Why they differ"),
+        Column("why_different", "Why theirs may differ"),
         Column("confidence", "Confidence"),
     ]
     own = [column for column in columns if column.name in (*published.columns, "study")]
@@ -442,7 +448,7 @@ def conflicts_table(conflicts: pd.DataFrame) -> Table:
 
 
 def money_table(money: pd.DataFrame) -> Table:
-    """Print what is known of the money of each funded term, beside what came of it.
+    """Print what is known of the money of each term and what it counts, beside what came of it.
 
     Parameters
     ----------
@@ -452,6 +458,7 @@ def money_table(money: pd.DataFrame) -> Table:
     readable = money.assign(
         years=[format_years(row.first_fy, row.last_fy) for row in money.itertuples()],
         share=[f"{row.n_known} of {row.n_years}" for row in money.itertuples()],
+        known=money["known"].where(money["known"] != "", "not found"),
         outcome=[
             f"{format_number(row.estimate, 1, sign=True)} percent "
             f"({format_number(row.low, 1)} to {format_number(row.high, 1)})"
@@ -464,9 +471,10 @@ def money_table(money: pd.DataFrame) -> Table:
     )
     labels = {
         "term": "Term",
-        "years": "Funded years",
+        "years": "Years",
         "share": "Years with a known budget",
         "known": "Budget",
+        "scope": "What these sums count",
         "outcome": "Effect on the product of targeted cells",
         "cost": "Cost per outcome",
     }
