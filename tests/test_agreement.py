@@ -151,3 +151,18 @@ def test_the_table_of_trials_has_a_row_for_every_method_and_scenario(tried):
 def test_trends_that_are_tried_include_none_and_the_one_of_the_answer():
     assert 0.0 in trendtrials.DRIFTS
     assert trials.DRIFT in trendtrials.DRIFTS
+
+
+def test_power_is_said_not_to_be_adjusted_for_size(tried):
+    said = methodwords.power_sentence(tried)
+    n_nulls = sum(len(s.terms) for s in trials.SCENARIOS if s.name in methodwords.NULLS)
+    assert said.startswith("Power is not adjusted for size")
+    assert f"this study 0 of {n_nulls}" in said
+    assert f"by block {n_nulls} of {n_nulls}" in said
+
+
+def test_the_published_example_checks_arithmetic_not_the_test():
+    said = methodwords.published_sentence(agreement.published_example())
+    assert "checks the arithmetic" in said
+    assert "reassignment" in said
+    assert "last digit" not in said

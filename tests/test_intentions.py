@@ -1,12 +1,13 @@
-"""The logic model, money beside outcome, and what sources state differently."""
+"""The policy's words, the logic model, money beside outcome, and what sources state differently."""
 
 import dataclasses
+import re
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from clusterpolicy import intentions, logicchart, sources
+from clusterpolicy import intentions, logicchart, sources, tables
 from clusterpolicy.evidence import CANNOT_JUDGE, NOT_SUPPORTED, PARTLY, SUPPORTED
 
 VERDICTS = {1: SUPPORTED, 2: PARTLY, 3: NOT_SUPPORTED, 0: CANNOT_JUDGE}
@@ -66,8 +67,8 @@ def test_every_phrase_stands_at_one_step(real_study, change, message):
     ("known", "ends", "status", "reason"),
     [
         (2, (1, 5), "estimated", "money known for 2 of 5 years"),
-        (5, (-1, 5), "estimated", "the outcome cannot be told from none"),
-        (5, (0, 5), "estimated", "the outcome cannot be told from none"),
+        (5, (-1, 5), "estimated", "the outcome cannot be distinguished from zero"),
+        (5, (0, 5), "estimated", "the outcome cannot be distinguished from zero"),
         (5, (1, 5), "estimated", ""),
         (5, (-5, -1), "estimated", ""),
         (
@@ -85,17 +86,80 @@ def test_cost_is_computable_only_with_both_figures(real_study, known, ends, stat
             + ["budget_fy2005_networking", "budget_request_fy2006"],
             "value": ["10"] * known + [""] * (5 - known) + ["3", "70"],
             "unit": "billion yen",
+            "period": "",
             "confidence": "medium",
+            "note": "all related measures",
         }
     )
     study = dataclasses.replace(real_study, term_facts=facts)
-    results = pd.DataFrame([main_record(1, *ends, status), main_record(2, -1, 1)])
+    results = pd.DataFrame(
+        [main_record(1, *ends, status), main_record(2, -1, 1), main_record(3, -1, 1)]
+    )
     found = intentions.set_money_beside(study, results, "funded", "broad").set_index("term")
     assert found.at[1, "reason"] == reason
     assert found.at[1, "n_known"] == known
     assert found.at[1, "known"].count("billion yen") == known
     assert (found.at[2, "first_fy"], found.at[2, "last_fy"]) == (2006, 2009)  # as money ran
     assert found.at[2, "n_known"] == 0  # a request is no budget
+    assert found.at[1, "scope"].count("Budget of FY") == known
+    assert found.at[2, "scope"] == "Request of FY2006 (70 billion yen): all related measures"
+    assert found.at[3, "reason"].startswith("no budget of its own was found")
+
+
+def test_what_a_budget_counts_stands_beside_it(real_study):
+    results = pd.DataFrame([main_record(term, -1, 1) for term in (1, 2, 3)])
+    money = intentions.set_money_beside(real_study, results, "funded", "broad").set_index("term")
+    facts = real_study.term_facts.set_index("indicator")
+    for term, indicator in (
+        (1, "budget_fy2005"),
+        (2, "budget_fy2006"),
+        (2, "budget_request_fy2006"),
+    ):
+        assert facts.at[indicator, "note"] in money.at[term, "scope"]
+    assert facts.at["budget_request_fy2006", "value"] in money.at[2, "scope"]
+    assert facts.at[intentions.STATUS_OF_MONEY, "note"] in money.at[3, "scope"]
+    grid = tables.money_table(money.reset_index()).data
+    assert grid["known"].tolist()[2] == "not found"
+    assert grid["cost"].str.startswith("not computable: ").all()
+
+
+def test_ours_stands_only_beside_studies_of_the_output_of_this_policy(real_study):
+    results = pd.DataFrame([{**main_record(term, -1, 1), "unit": "percent"} for term in (1, 2)])
+    beside = intentions.set_beside(real_study, results, "funded", "broad").set_index("eval_id")
+    is_output = beside["compared"] == "output"
+    assert beside.loc[is_output, "ours"].str.startswith("product of targeted cells, term 1").all()
+    assert beside.loc[~is_output, "ours"].str.fullmatch(r"not comparable: (other|no) [a-z ]+").all()
+    assert set(beside.index[is_output]) == {"okubo-okazaki-2015", "hokkaido-bureau-2011"}
+    # Another programme is what keeps us apart exactly where it is not this policy.
+    elsewhere = beside["compared"].str.contains("programme")
+    assert elsewhere.equals(beside["is_this_policy"] == "no")
+    assert "matched firms" not in beside.at["hokkaido-bureau-2011", "why_different"]
+
+
+def sentences_of(page):
+    """Return the sentences on the policy; headings and crumbs are left out."""
+    text = " ".join(page.split())
+    return re.findall(
+        r"[A-Z][^.]{40,}(?:\.|$|(?= Second Term))", text[text.index("The Industrial") :]
+    )
+
+
+def test_every_phrase_is_the_ministrys_and_no_sentence_goes_unanswered(real_study, shared):
+    page = " ".join((shared / "policy_page.txt").read_text(encoding="utf-8").split())
+    phrases = real_study.phrases["phrase"]
+    assert [phrase for phrase in phrases if phrase not in page] == []
+    unanswered = [
+        sentence
+        for sentence in sentences_of(page)
+        if not any(phrase in sentence for phrase in phrases)
+    ]
+    assert unanswered == []
+
+
+def test_that_no_figure_was_found_is_not_called_none_existing(real_study):
+    """What nobody found may still exist: only the question whether it does is open."""
+    for text in real_study.phrases["indicator"]:
+        assert not re.search(r"\b(is|are) (not )?public\b", text), text
 
 
 def test_conflicts_are_listed_by_date_and_agreement_is_not_one(real_study):

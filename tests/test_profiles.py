@@ -312,3 +312,28 @@ def test_a_fault_in_the_facts_stops_the_build_with_its_line_before_anything_is_p
     assert done.returncode == 3
     assert done.stderr.splitlines()[0].startswith(f"data/raw/projects.csv:{line}: column {column}")
     assert {path: path.read_bytes() for path in (copy / "reports").rglob("*.html")} == pages
+
+
+def test_cards_hold_no_figure_that_could_be_read_as_a_ranking(real_study):
+    cards = profilewords.project_cards(real_study).set_index("name")["answer"]
+    assert len(cards) == len(portfolio.with_page(real_study.projects))
+    assert not cards.str.contains(r"\d").any()
+    outside = "Wholly or mostly outside manufacturing, so hardly seen here"
+    assert cards["kanto-it-t2"] == f"Kanto: IT and content. {outside}: IT and content."
+    assert outside not in cards["kyushu-silicon-t2"]
+
+
+def test_what_is_observed_is_not_called_evidence_of_the_project(every_page, real_study):
+    for project_id in every_page:
+        profile = profiles.profile(real_study, project_id, "funded", "broad")
+        strongest = profilewords.weigh(profile)["strongest"]
+        assert f"no evidence that {profilewords.title(profile.project)} had an effect" in strongest
+
+
+def test_a_page_says_how_small_its_p_can_be_and_never_ends_in_a_printed_zero(real_study):
+    profile = profiles.profile(real_study, "okinawa-t2", "funded", "broad")
+    record = profilewords.main_record(profile, profiles.estimate(profile))
+    said = profilewords.effect_sentence(profile, record)
+    assert "interval −42.76 to −0.05" in said
+    assert f"a rank among {record['draws']} sets that stand in" in said
+    assert f"not below {record['smallest_p']:.3f}" in said

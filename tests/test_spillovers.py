@@ -59,7 +59,7 @@ def test_exposure_of_a_whole_industry_cannot_be_told_from_being_targeted(case):
     assert found.shared == pytest.approx(1)
     records = {each.outcome: each for each in spillovers.spillovers(case)}
     assert records["spill elsewhere"].status == "not estimable"
-    assert "cannot be told apart" in records["spill elsewhere"].reason
+    assert "are nearly the same thing" in records["spill elsewhere"].reason
     assert records["shared elsewhere"].estimate == pytest.approx(100)
     assert records["direct adjacent"].status == "estimated"
 
@@ -91,7 +91,10 @@ def test_a_register_that_is_too_thin_says_so(real_study):
     register = real_study.other_programmes
     term_3 = (2010, 2014)
     for programme, reason in (
-        ("Regional Innovation Strategy areas", "lists 2 of its unknown areas"),
+        (
+            "Regional Innovation Strategy areas",
+            "lists 2 of its areas; how many there were in all is not recorded",
+        ),
         ("Company Location Promotion Act", "effects of prefecture x year absorb it"),
         ("Technopolis Act", "lies outside the term"),
         ("Knowledge Cluster Initiative, second stage", ""),
@@ -150,9 +153,52 @@ def test_sentences_and_tables_are_made_of_the_records(case):
     ]
     checks = results.to_frame(records)
     exposed = checks.loc[checks["outcome"] == "exposed", "estimate"].iloc[0]
-    assert robustwords.spillover_sentence(checks).startswith(f"{exposed:.0f} of ")
+    main = pd.Series({**dataclasses.asdict(record(1)), "estimate": 0.0})
+    pair, unseen = robustwords.spillover_sentences(checks, main)
+    assert pair.startswith(f"{exposed:.0f} of ")
+    shared = checks.loc[checks["outcome"] == "shared adjacent", "estimate"].iloc[0]
+    assert f"they share {shared:.0f} % of their variance" in pair
+    assert "cannot be seen at all: for the same industry in all other prefectures" in unseen
     joint = checks.loc[checks["outcome"] == "joint"].iloc[0]
     finding = robustwords.selection_sentence(checks)
     assert ("more than chance would give: targets" in finding) == (joint["p_value"] < 0.05)
-    assert len(robustwords.programmes_table(checks).data) == 6
+    programmes = robustwords.programmes_table(checks)
+    assert len(programmes.data) == 6
+    assert programmes.columns[-1].label == "Why no count"
+    table = robustwords.refits_table(checks, main)
+    assert table.unit.startswith(f"percent; {DRAWS} reassignments, so p is not below 0.010")
     assert checks["result_id"].is_unique
+
+
+def spill_rows(direct, spill, p_value, shared=88.0):
+    """Records of spill-overs, as far as their sentence reads them."""
+    common = {"design": spillovers.SPILLOVER, "status": "estimated", "unit": "percent", "mde": 14.6}
+    common |= {"low": -9.0, "high": 9.0, "p_value": p_value, "n_cells": 298}
+    lost = {**common, "status": "not estimable"}
+    rows = {
+        "exposed": {**common, "estimate": 39.0},
+        "direct adjacent": {**common, "estimate": direct},
+        "spill adjacent": {**common, "estimate": spill},
+        "unexposed": {**common, "estimate": -0.9},
+        **{f"shared {kind}": {**common, "estimate": shared} for kind in spillovers.EXPOSURES},
+        "spill elsewhere": lost,
+        "spill beside": lost,
+    }
+    return pd.DataFrame([{**row, "outcome": outcome} for outcome, row in rows.items()])
+
+
+@pytest.mark.parametrize(
+    ("direct", "spill", "p_value", "said", "unsaid"),
+    [
+        (7.2, -7.2, 0.12, "moved by +5.5 points from the main estimate", "cannot be said"),
+        (1.2, -2.1, 0.60, "no gain or loss of neighbours is shown", "points from the main"),
+        (7.2, -7.2, 0.01, "Which of the two made the difference cannot be said", "no gain or loss"),
+    ],
+)
+def test_what_goes_together_is_not_read_apart(direct, spill, p_value, said, unsaid):
+    rows = spill_rows(direct, spill, p_value)
+    pair, unseen = robustwords.spillover_sentences(rows, {"estimate": 1.7})
+    assert "nearly coincide" in pair
+    assert said in pair
+    assert unsaid not in pair
+    assert "reach a whole industry, or a whole prefecture, cannot be seen at all" in unseen

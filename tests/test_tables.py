@@ -320,3 +320,31 @@ def test_ledger_writes_figures_as_elsewhere_and_says_what_was_not_found():
     assert [row[2] for row in grid.rows[1:]] == ["9,800", "not found", "−1,234.50", "2006"]
     assert grid.rows[1][0] == "participating firms"
     assert grid.rows[1][5] == "P016, P017"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "places"),
+    [
+        (-42.8, -0.048, 2),  # leaves out zero, and would print as 0.0
+        (0.0004, 3.0, 4),
+        (-42.8, -0.3, 1),
+        (-42.8, 0.01, 1),  # holds zero: nothing to show
+        (0.0, 3.0, 1),
+        (float("nan"), float("nan"), 1),
+        (float("-inf"), -0.01, 1),
+    ],
+)
+def test_an_end_is_printed_with_as_many_decimals_as_keep_it_from_zero(low, high, places):
+    assert tables.places_needed(low, high) == places
+
+
+def test_an_estimate_in_words_shows_that_it_leaves_out_zero():
+    record = {**RECORD, "estimate": -24.361, "low": -42.8, "high": -0.048}
+    assert tables.estimate_in_words(record) == "−24.36 percent (−42.80 to −0.05)"
+    assert tables.estimate_in_words({**record, "status": "not estimable"}) == "not estimable"
+
+
+def test_what_was_not_found_is_not_called_absent():
+    phrase = {"phrase": "networks", "question": "?", "indicator": "none", "change_mind": "links"}
+    phrase |= {"figure": "no public figure", "verdict": "cannot be judged here", "grade": 0}
+    assert read(tables.phrases_table(pd.DataFrame([phrase]))).rows[1][3] == tables.NO_FIGURE

@@ -5,8 +5,9 @@ import math
 import numpy as np
 import pytest
 from small_panels import random_sample
+from small_results import small_study
 
-from clusterpolicy import effects, inference, withdrawal
+from clusterpolicy import effects, inference, results, withdrawal
 
 
 def equivalence_of(seed, margins, effect=0.0):
@@ -53,3 +54,24 @@ def test_the_margin_is_a_percentage_of_the_level_not_of_the_log():
     low, high = withdrawal.log_margins(5)
     assert math.exp(low) == pytest.approx(0.95)
     assert math.exp(high) == pytest.approx(1.05)
+
+
+def test_each_side_is_recorded_with_its_own_p_and_its_own_end(real_study):
+    study = small_study(real_study)
+    estimates = results.estimate_term(study, withdrawal.TERM, draws=49)
+    records = withdrawal.estimate_withdrawal(study, estimates, draws=99)
+    assert records["result_id"].is_unique
+    tests = records[(records["design"] == withdrawal.DESIGN) & (records["status"] == "estimated")]
+    by_name = records.set_index("result_id")
+    assert len(tests) > 1
+    for _, test in tests.iterrows():
+        loss, gain = (by_name.loc[f"{test['result_id']}-{side}"] for side in withdrawal.SIDES)
+        assert max(loss["p_value"], gain["p_value"]) == test["p_value"]
+        assert (loss["low"], gain["high"]) == (test["low"], test["high"])
+        assert math.isnan(loss["high"])
+        assert math.isnan(gain["low"])
+        assert (loss["p_value"] <= 0.05) == (test["low"] > -test["mde"])
+        assert (gain["p_value"] <= 0.05) == (test["high"] < test["mde"])
+        # Half of a two-sided p: the smallest that 99 reassignments allow is half of 0.01.
+        assert test["smallest_p"] == loss["smallest_p"] == pytest.approx(0.005)
+        assert loss["outcome_label"] == "loss of 5 percent or more"

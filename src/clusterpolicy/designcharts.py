@@ -45,7 +45,7 @@ def show_outcomes(study: Study, further: pd.DataFrame, clock: str, fields_map: s
 
 
 def show_equivalence(further: pd.DataFrame, fields_map: str) -> None:
-    """Show the tests of the third term in one reading; nothing in a term that has none."""
+    """Show the tests of the third term: drawn in one reading, printed in both; else nothing."""
     is_test = (further["design"] == withdrawal.DESIGN) & (further["status"] == "estimated")
     records = further[is_test & (further["fields_map"] == fields_map)]
     if records.empty:
@@ -55,6 +55,11 @@ def show_equivalence(further: pd.DataFrame, fields_map: str) -> None:
         plot_equivalence(records.assign(label=label), "label"),
         caption="Change of targeted cells since the money stopped, against the margin",
         name="equivalence",
+    )
+    report.show(
+        designtables.equivalence_table(further, theme.OWN_ESTIMATES),
+        caption="Tests against a loss and a gain as large as the margin, in all readings",
+        name="equivalence-tests",
     )
 
 

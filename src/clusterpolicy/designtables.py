@@ -1,13 +1,16 @@
-"""The tables of the further designs: projects and further outcomes, each with its CSV."""
+"""The tables of the further designs: projects, equivalence and further outcomes, with their CSV."""
 
 import pandas as pd
 
-from clusterpolicy import synthetic
+from clusterpolicy import synthetic, withdrawal
 from clusterpolicy.panel import Study
-from clusterpolicy.printing import Table
-from clusterpolicy.tables import NOT_ESTIMABLE, plain_table
+from clusterpolicy.printing import Column, Table
+from clusterpolicy.tables import NOT_ESTIMABLE, places_needed, plain_table
+from clusterpolicy.wording import format_number
 
-NUMBERS = ["estimate", "low", "high", "p_value", "adjusted_p", "mde"]
+NUMBERS = ["estimate", "low", "high", "p_value", "adjusted_p", "mde", *withdrawal.SIDES]
+# Digits of the CSV: more is noise, and fills the page. Fewer would be rounded twice in print.
+DIGITS = 6
 
 
 def territories_table(territories: pd.DataFrame, source: str) -> Table:
@@ -23,14 +26,20 @@ def territories_table(territories: pd.DataFrame, source: str) -> Table:
     columns, labels, kinds, decimals = ["estimate", "low", "high", "p_value"], {}, {}, {}
     parts = []
     for indicator in synthetic.INDICATORS:
-        rows = territories[territories["outcome"] == indicator].set_index("label")[columns]
+        own = territories[territories["outcome"] == indicator].set_index("label")
+        rows = own[columns]
+        places = max(map(places_needed, rows["low"], rows["high"]), default=1)
         parts.append(rows.add_prefix(f"{indicator}_"))
         for column, words in zip(columns, ("", ", from", ", to", ", p"), strict=True):
             name = f"{indicator}_{column}"
             labels[name] = f"{indicator.capitalize()}{words}"
             kinds[name] = "p" if column == "p_value" else "signed"
-            decimals[name] = 3 if column == "p_value" else 1
-    data = pd.concat(parts, axis=1).round(4).reset_index()
+            decimals[name] = 3 if column == "p_value" else places
+    # Both indicators have the same donors, so the same sets stand in for the territory.
+    parts.append(own[["draws", "smallest_p"]])
+    labels |= {"draws": "Sets that stand in for it", "smallest_p": "Smallest p they allow"}
+    decimals["smallest_p"] = 3
+    data = pd.concat(parts, axis=1).round(DIGITS).reset_index()
     return plain_table(
         data,
         {"label": "Prefectures", **labels},
@@ -41,6 +50,42 @@ def territories_table(territories: pd.DataFrame, source: str) -> Table:
         decimals=decimals,
         symbols=NOT_ESTIMABLE,
     )
+
+
+def equivalence_table(further: pd.DataFrame, source: str) -> Table:
+    """Print both one-sided tests of the third term on every clock, reading and base.
+
+    Parameters
+    ----------
+    further : DataFrame
+        From ``designs.estimate_designs``.
+    source : str
+        Ready to print.
+    """
+    tests = further[further["design"] == withdrawal.DESIGN]
+    sides = further[further["design"] == withdrawal.ONE_SIDE].set_index("result_id")["p_value"]
+    shown = tests.assign(
+        base=tests["base"].str[1:],
+        **{side: (tests["result_id"] + f"-{side}").map(sides) for side in withdrawal.SIDES},
+    )
+    margin = format_number(tests["mde"].dropna().iloc[0])
+    level = format_number(100 * tests["level"].iloc[0])
+    columns = (
+        Column("clock", "Clock"),
+        Column("fields_map", "Reading"),
+        Column("base", "Base", kind="code"),
+        Column("estimate", "Change", "", "signed", 1, "n.e."),
+        Column("low", f"{level} % interval, from", "", "signed", 1, "n.e."),
+        Column("high", f"{level} % interval, to", "", "signed", 1, "n.e."),
+        *(
+            Column(side, f"p against a {side} of {margin} percent or more", "", "p", 3, "n.e.")
+            for side in withdrawal.SIDES
+        ),
+        Column("draws", "Reassignments", kind="number"),
+        Column("smallest_p", "Smallest p they allow", kind="number", decimals=5),
+    )
+    data = _rounded(shown)[[column.name for column in columns]].reset_index(drop=True)
+    return Table(data, columns, "percent", _years(tests), source, NOT_ESTIMABLE, stub=3)
 
 
 def outcomes_table(study: Study, records: pd.DataFrame, source: str) -> Table:
@@ -73,8 +118,8 @@ def outcomes_table(study: Study, records: pd.DataFrame, source: str) -> Table:
 
 
 def _rounded(data: pd.DataFrame) -> pd.DataFrame:
-    """Round what goes into the CSV to four decimals: more is noise, and fills the page."""
-    return data.assign(**{name: data[name].round(4) for name in NUMBERS if name in data})
+    """Round what goes into the CSV."""
+    return data.assign(**{name: data[name].round(DIGITS) for name in NUMBERS if name in data})
 
 
 def _years(records: pd.DataFrame) -> str:

@@ -5,8 +5,19 @@ from typing import Any
 
 import pandas as pd
 
-from clusterpolicy import exposure, outcomes, staggered, synthetic, withdrawal
+from clusterpolicy import (
+    effects,
+    exposure,
+    inference,
+    outcomes,
+    policy,
+    staggered,
+    synthetic,
+    withdrawal,
+)
+from clusterpolicy.alttext import listed
 from clusterpolicy.panel import Study
+from clusterpolicy.tables import estimate_in_words
 from clusterpolicy.wording import (
     format_estimate,
     format_interval,
@@ -15,6 +26,8 @@ from clusterpolicy.wording import (
     not_estimable_sentence,
 )
 
+EARTHQUAKE = "earthquake-2011"  # key of the table events
+
 CENSUS = "this study, from the Census of Manufactures (METI) and the facts in data/raw/projects.csv"
 
 MUNICIPAL = (
@@ -22,9 +35,9 @@ MUNICIPAL = (
     "manufacturing (Cabinet Office)"
 )
 NO_RUNG_2 = (
-    "This page stands on rung 1, the figures kept in the repository, and municipalities are not "
-    "among them: the section is empty. `make data` downloads rung 2, and the next `make report` "
-    "fills it."
+    "This page was made from rung 1 of the data, the figures kept in the repository. Figures of "
+    "municipalities are not among them, so this section is empty; once the larger files are "
+    "fetched, as the README describes, the next build fills it."
 )
 
 
@@ -49,27 +62,56 @@ def exposure_sentence(further: pd.DataFrame, clock: str, fields_map: str) -> str
         f"all its jobs there, against one with none, {format_estimate(main)} in the term "
         f"({format_p(main['p_value'])}); an effect above {format_number(main['mde'], 1)} "
         f"{main['unit']} would have been seen. In the years from {first} to the term {trend} "
-        f"({format_p(main['pretrend_p'])}). Checks: {checks}."
+        f"({format_p(main['pretrend_p'])}). Checks: {checks}. {chance_sentence(rows)}"
+    ).strip()
+
+
+def chance_sentence(rows: pd.DataFrame) -> str:
+    """Say on how many reassignments p-values stand and how small they allow them to be.
+
+    Empty where they stand on as many as the main estimate, whose count is printed with it.
+    """
+    drawn = rows[(rows["status"] == "estimated") & ~rows["draws"].isin((0, inference.DRAWS))]
+    if drawn.empty:
+        return ""
+    counts = listed([format_number(count) for count in sorted(drawn["draws"].unique())])
+    least = drawn["smallest_p"].min()
+    return (
+        f"Chance stands on {counts} reassignments here, fewer than in the main estimate: no p can "
+        f"be below {format_number(least, 3 if least >= 0.001 else 5)}."
     )
 
 
 def cohorts_sentence(further: pd.DataFrame, clock: str, fields_map: str) -> str:
-    """Say which cohorts can be estimated, and with what counts the others cannot."""
-    rows = _of(further, staggered.DESIGN, clock, fields_map)
-    if rows.empty:
+    """Say in both readings which cohorts can be estimated, and why the others cannot.
+
+    Parameters
+    ----------
+    further : DataFrame
+        From ``designs.estimate_designs``.
+    clock, fields_map : str
+        The reading of the page comes first.
+    """
+    readings = [fields_map, *(each for each in policy.FIELDS_MAPS if each != fields_map)]
+    by_reading = {each: _of(further, staggered.DESIGN, clock, each) for each in readings}
+    if by_reading[fields_map].empty:
         return "Not asked in this term: no project of its own targeted a cell for the first time."
     parts = []
-    for sample, of_cohort in rows.groupby("sample", sort=False):
-        first = of_cohort.iloc[0]
-        if first["status"] == "estimated":
-            found = "; ".join(
-                f"{row['method'].split(',')[0]} {format_estimate(row)}, {format_p(row['p_value'])}"
-                for _, row in of_cohort.iterrows()
-            )
-            parts.append(f"Cells {sample}: {found}.")
-        else:
-            parts.append(f"Cells {sample}: {_small(not_estimable_sentence(first))}")
-    return " ".join(parts)
+    for reading, rows in by_reading.items():
+        for sample, of_cohort in rows.groupby("sample", sort=False):
+            first = of_cohort.iloc[0]
+            named = f"In the {reading} reading, cells {sample}"
+            if first["status"] == "estimated":
+                found = "; ".join(
+                    f"{row['method'].split(',')[0]} {format_estimate(row)}, "
+                    f"{format_p(row['p_value'])}"
+                    for _, row in of_cohort.iterrows()
+                )
+                parts.append(f"{named}: {found}.")
+            else:
+                parts.append(f"{named}: {_small(not_estimable_sentence(first))}")
+    parts.append(chance_sentence(pd.concat(by_reading.values())))
+    return " ".join(parts).strip()
 
 
 def outcomes_sentence(further: pd.DataFrame, clock: str, fields_map: str) -> str:
@@ -92,8 +134,8 @@ def outcomes_sentence(further: pd.DataFrame, clock: str, fields_map: str) -> str
     return (
         f"This section stands on rung 2. In {len(away) or 'none'} of {len(estimated)} outcomes the "
         f"interval leaves out zero{f' ({found})' if found else ''}. In the years before the term "
-        f"{trend}."
-    )
+        f"{trend}. {chance_sentence(rows)}"
+    ).strip()
 
 
 def _of(further: pd.DataFrame, design: str, clock: str, fields_map: str) -> pd.DataFrame:
@@ -105,43 +147,62 @@ def _of(further: pd.DataFrame, design: str, clock: str, fields_map: str) -> pd.D
 
 
 def withdrawal_sentence(further: pd.DataFrame, clock: str, fields_map: str) -> str:
-    """Say what the test of the third term found, or that the term is not the third.
+    """Say what the tests of the third term found, or that the term is not the third.
 
     Parameters
     ----------
     further : DataFrame
         From ``designs.estimate_designs``.
     clock, fields_map : str
+        The reading of the page: its main test comes first, then the loss on every clock, in every
+        reading and base.
     """
     rows = _of(further, withdrawal.DESIGN, clock, fields_map)
     if rows.empty:
         return "Not asked in this term: the money stopped at the end of the second."
-    main, others = rows[rows["role"] == "main"].iloc[0], rows[rows["role"] == "check"]
-    also = [
-        f"In base {row['base'][1:]} the change is {format_estimate(row)}: {_ruled_out(row)}."
-        for _, row in others[others["status"] == "estimated"].iterrows()
-    ]
-    return " ".join([equivalence_sentence(main), *also])
+    sides = further[further["design"] == withdrawal.ONE_SIDE].set_index("result_id")["p_value"]
+    tests = further[further["design"] == withdrawal.DESIGN]
+    tests = tests[tests["status"] == "estimated"]
+    for side in withdrawal.SIDES:
+        tests = tests.assign(**{f"p_{side}": (tests["result_id"] + f"-{side}").map(sides)})
+    main = rows[rows["role"] == "main"].iloc[0]
+    if main["status"] != "estimated":
+        return not_estimable_sentence(main)
+    main = tests[tests["result_id"] == main["result_id"]].iloc[0]
+    return f"{equivalence_sentence(main)} {_losses(tests)} {chance_sentence(tests)}".strip()
+
+
+def _losses(tests: pd.DataFrame) -> str:
+    """Say in how many tests a loss as large as the margin is ruled out, and where it is not."""
+    is_left = tests["low"] <= -tests["mde"]
+    left, margin = tests[is_left], _margin(tests.iloc[0])
+    counted = f"A loss of {margin} is ruled out in {len(tests) - len(left)} of {len(tests)} tests"
+    if left.empty:
+        return f"{counted}, one for each clock, reading and base."
+    where = "; ".join(
+        f"{row['clock']} clock, {row['fields_map']} reading, base {row['base'][1:]} "
+        f"({format_p(row['p_loss'])})"
+        for _, row in left.iterrows()
+    )
+    return f"{counted}, one for each clock, reading and base. It is not ruled out on the {where}."
 
 
 def equivalence_sentence(record: Mapping[str, Any]) -> str:
-    """Say whether a change as large as the margin is ruled out after the money stopped.
+    """Say whether a loss, and whether a gain, as large as the margin is ruled out.
 
     Parameters
     ----------
     record : mapping
-        Of the design "equivalence".
+        Of the design "equivalence", with the p-values of both sides as ``p_loss`` and ``p_gain``.
     """
-    if record["status"] != "estimated":
-        return not_estimable_sentence(record)
-    level = format_number(100 * record["level"])
+    level, margin = format_number(100 * record["level"]), _margin(record)
     return (
         f"Since the money stopped targeted cells have moved by "
         f"{format_number(record['estimate'], 1, sign=True)} {record['unit']} against comparable "
-        f"ones ({level} % interval {format_interval(record['low'], record['high'])}; "
-        f"{format_p(record['p_value'])} against a change of {_margin(record)} or more): "
-        f"{_ruled_out(record)}. Not finding a difference is not the same as showing that there is "
-        "none: this test asks for the second."
+        f"ones ({level} % interval {format_interval(record['low'], record['high'])}). Against a "
+        f"loss of {margin} or more {format_p(record['p_loss'])}, against a gain of {margin} or "
+        f"more {format_p(record['p_gain'])}: {_ruled_out(record)}. Not finding a difference is not "
+        "the same as showing that there is none: this test asks for the second."
     )
 
 
@@ -159,26 +220,96 @@ def _ruled_out(record: Mapping[str, Any]) -> str:
     }[bool(record["low"] > -record["mde"]), bool(record["high"] < record["mde"])]
 
 
-def projects_sentence(records: pd.DataFrame) -> str:
-    """Say how many territories differ from their synthetic counterpart, chance considered.
+def projects_sentences(records: pd.DataFrame, study: Study) -> list[str]:
+    """Say how many territories differ from their counterpart, and what those numbers hold.
 
     Parameters
     ----------
     records : DataFrame
         From ``label_territories``: one row per territory and indicator.
+    study : Study
     """
+    said = [
+        f"{_differing(records)} {_within_reach(records)}",
+        _years_held(records, study),
+        _earthquake_held(records, study),
+    ]
+    return [sentence for sentence in said if sentence]
+
+
+def _differing(records: pd.DataFrame) -> str:
     parts = []
     for indicator, label in synthetic.INDICATORS.items():
         rows = records[(records["outcome"] == indicator) & (records["status"] == "estimated")]
         away = rows[(rows["low"] > 0) | (rows["high"] < 0)]
         adjusted = min(1.0, rows["p_value"].min() * len(rows)) if len(rows) else float("nan")
-        named = "; ".join(f"{row['label']}: {format_estimate(row)}" for _, row in away.iterrows())
+        named = "; ".join(f"{row['label']}: {estimate_in_words(row)}" for _, row in away.iterrows())
         parts.append(
             f"{label[0].upper()}{label[1:]}: in {len(away) or 'none'} of {len(rows)} territories "
             f"the interval leaves out zero{f' ({named})' if named else ''}; the smallest p, "
             f"multiplied by their number, is {format_number(adjusted, 2)}."
         )
     return " ".join(parts)
+
+
+def _within_reach(records: pd.DataFrame) -> str:
+    """Say how small a p the stand-ins allow, before and after allowing for the territories."""
+    rows = records[records["status"] == "estimated"]
+    if rows.empty:
+        return ""
+    territories = rows["label"].nunique()
+    least = rows["smallest_p"].min()
+    few, many = rows["draws"].min(), rows["draws"].max()
+    sets = format_number(many) if few == many else f"{format_number(few)} to {format_number(many)}"
+    reach = (
+        "no territory could have been called different after this adjustment, whatever happened"
+        if least * territories > 1 - inference.LEVEL
+        else "after this adjustment a difference could still have been found"
+    )
+    return (
+        f"Each p is a rank among {sets} sets of prefectures that stand in for the territory, so it "
+        f"cannot be below {format_number(least, 3)}, nor below "
+        f"{format_number(min(1.0, least * territories), 2)} once multiplied by {territories}: "
+        f"{reach}."
+    )
+
+
+def _years_held(records: pd.DataFrame, study: Study) -> str:
+    """Say that numbers of a later term hold all years since the policy began; else nothing."""
+    first, last = (int(year) for year in records["baseline_years"].iloc[0].split("-"))
+    began = int(records["term_years"].iloc[0].split("-")[0])
+    terms = study.terms[study.terms["clock"] == records["clock"].iloc[0]]
+    between = terms[(terms["first_year"] > last) & (terms["last_year"] < began)]["term"]
+    if between.empty:
+        return ""
+    held = listed([str(term) for term in sorted(between)])
+    return (
+        f"The years before are {first}-{last} for every term, so these numbers hold all that has "
+        f"happened since {last + 1}, term{'s' if len(between) > 1 else ''} {held} included: they "
+        "are not the change from one term to the next."
+    )
+
+
+def _earthquake_held(records: pd.DataFrame, study: Study) -> str:
+    """Name the territories whose numbers hold the earthquake; nothing if it came later."""
+    event = study.events.set_index("event_id").loc[EARTHQUAKE]
+    hit = {
+        code
+        for rule in effects.SAMPLES.values()
+        if rule.since_fy == effects.EARTHQUAKE_FY
+        for code in rule.prefectures
+    }
+    end = max(int(span.split("-")[1]) for span in records["term_years"])
+    is_hit = records["territory"].str.split(";").map(lambda codes: bool(hit & set(codes)))
+    if end < event["first_year"] or not is_hit.any():
+        return ""
+    names = study.prefectures.set_index("pref_code")["name_en"]
+    struck = listed([names[code] for code in sorted(hit)])
+    holding = listed(list(records.loc[is_hit, "label"].str.split(":").str[0].unique()))
+    return (
+        f"{event['name_en']}: it struck {struck}, so the numbers of {holding} hold the earthquake "
+        "too, and nothing here takes it out."
+    )
 
 
 def label_territories(study: Study, records: pd.DataFrame) -> pd.DataFrame:
@@ -193,7 +324,8 @@ def label_territories(study: Study, records: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        The first record of each territory and indicator, with a ``label``.
+        The first record of each territory and indicator, with a ``label`` and the codes of its
+        prefectures as ``territory``.
     """
     names = study.prefectures.set_index("pref_code")["name_en"]
     where = study.projects.set_index("project_id")["prefectures"]
@@ -206,7 +338,7 @@ def label_territories(study: Study, records: pd.DataFrame) -> pd.DataFrame:
         for codes, count in zip(territory, sharing, strict=True)
     ]
     labelled = records.assign(label=labels, territory=territory)
-    return labelled.drop_duplicates(["territory", "outcome"]).drop(columns="territory")
+    return labelled.drop_duplicates(["territory", "outcome"])
 
 
 def _places(names: list[str]) -> str:

@@ -6,10 +6,13 @@ from clusterpolicy.evidence import PARTLY, SUPPORTED
 from clusterpolicy.panel import Study
 from clusterpolicy.results import main_estimate
 from clusterpolicy.sources import DataFault
+from clusterpolicy.wording import format_estimate
 
-# Facts with this prefix are national money, by fiscal year; their parts carry a longer name.
-BUDGET = "budget_fy"
-TERMS_OF_MONEY = (1, 2)
+# Facts with these prefixes are national money, by fiscal year; their parts carry a longer name.
+BUDGET, REQUEST = "budget_fy", "budget_request_fy"
+STATUS_OF_MONEY = "national_budget_line_status"
+TERMS = (1, 2, 3)
+FUNDED_TERMS = (1, 2)
 
 
 def judge_steps(study: Study, phrases: pd.DataFrame) -> pd.DataFrame:
@@ -65,27 +68,34 @@ def _require_every_phrase(placed: pd.Series, known: pd.Series) -> None:
 def set_money_beside(
     study: Study, results: pd.DataFrame, clock: str, fields_map: str
 ) -> pd.DataFrame:
-    """Set the money of every funded year beside the outcome of its term.
+    """Set the money of every year beside the outcome of its term.
 
     Cost per outcome is a quotient of two figures. It is computable for a term only if the money
     of all its funded years is known in one scope and the outcome differs from nothing; where
-    either is missing, the reason is what there is to print.
+    either is missing, the reason is what there is to print. What a budget counts stands beside
+    it, with what was asked for in the same years.
 
     Returns
     -------
     DataFrame
-        One row per funded term: ``term``, ``years``, ``n_years``, ``n_known`` (years with a
-        budget), ``known`` (those years with their money, in words), ``outcome`` (result_id of the
-        main estimate), ``estimate``, ``low``, ``high`` and ``reason`` (empty if cost per outcome
-        can be computed).
+        One row per term: ``term``, ``first_fy``, ``last_fy``, ``n_years``, ``n_known`` (years with
+        a budget), ``known`` (those years with their money, in words), ``scope`` (what that money
+        counts, requests included), ``result_id`` (of the main estimate), ``estimate``, ``low``,
+        ``high`` and ``reason`` (empty if cost per outcome can be computed).
     """
     dated = study.terms[study.terms["clock"] == "funded"].set_index("term")
-    money = _yearly_money(study.term_facts)
+    facts = study.term_facts
+    money, asked = _yearly_money(facts, BUDGET), _yearly_money(facts, REQUEST)
     rows = []
-    for number in TERMS_OF_MONEY:
+    for number in TERMS:
         first, last = int(dated.at[number, "first_year"]), int(dated.at[number, "last_year"])
         years = range(first, last + 1)
         known = money[money["fy"].isin(years)]
+        scope = [
+            *_scopes(known, "budget"),
+            *_scopes(asked[asked["fy"].isin(years)], "request"),
+            *([] if number in FUNDED_TERMS else _end_of_money(facts)),
+        ]
         main = main_estimate(results, number, clock, fields_map)
         rows.append(
             {
@@ -98,32 +108,68 @@ def set_money_beside(
                     f"FY{row.fy}: {row.value} {row.unit}, {row.confidence} confidence"
                     for row in known.itertuples()
                 ),
+                "scope": ". ".join(scope),
                 "result_id": main["result_id"],
                 "estimate": main["estimate"],
                 "low": main["low"],
                 "high": main["high"],
-                "reason": _why_no_cost(len(known), len(years), main),
+                "reason": _why_no_cost(len(known), len(years), main, number in FUNDED_TERMS),
             }
         )
     return pd.DataFrame(rows)
 
 
-def _yearly_money(facts: pd.DataFrame) -> pd.DataFrame:
-    """Return the national budgets by fiscal year that are known; requests and parts are not."""
-    fy = facts["indicator"].str.extract(rf"^{BUDGET}(\d{{4}})$")[0]
+def _yearly_money(facts: pd.DataFrame, prefix: str) -> pd.DataFrame:
+    """Return the budgets, or the requests, by fiscal year that are known; their parts are not."""
+    fy = facts["indicator"].str.extract(rf"^{prefix}(\d{{4}})$")[0]
     found = facts.assign(fy=fy)[fy.notna() & (facts["value"] != "")]
     return found.astype({"fy": int}).sort_values("fy")
 
 
-def _why_no_cost(n_known: int, n_years: int, main: pd.Series) -> str:
+def _scopes(rows: pd.DataFrame, kind: str) -> list[str]:
+    """Say what each sum counts, in the words of the ledger; a request is given with its size."""
+    return [
+        f"{kind.capitalize()} of FY{row.fy}"
+        + (f" ({row.value} {row.unit})" if kind == "request" else "")
+        + f": {row.note or 'the source does not say what it counts'}"
+        for row in rows.itertuples()
+    ]
+
+
+def _end_of_money(facts: pd.DataFrame) -> list[str]:
+    """Return what the ledger says of national money after the funded terms."""
+    rows = facts[facts["indicator"] == STATUS_OF_MONEY]
+    return [f"National money, {row.period}: {row.value}. {row.note}" for row in rows.itertuples()]
+
+
+def _why_no_cost(n_known: int, n_years: int, main: pd.Series, is_funded: bool) -> str:
     reasons = []
-    if n_known < n_years:
+    if not is_funded and not n_known:
+        reasons.append("no budget of its own was found for these years")
+    elif n_known < n_years:
         reasons.append(f"money known for {n_known} of {n_years} years")
     if main["status"] != "estimated":
         reasons.append("no outcome could be estimated")
     elif main["low"] <= 0 <= main["high"]:
-        reasons.append("the outcome cannot be told from none")
+        reasons.append("the outcome cannot be distinguished from zero")
     return "; ".join(reasons)
+
+
+def set_beside(study: Study, results: pd.DataFrame, clock: str, fields_map: str) -> pd.DataFrame:
+    """Set published evaluations beside what is found here, where both can be compared.
+
+    Returns
+    -------
+    DataFrame
+        The table ``evaluations`` with ``ours``: our estimates of both funded terms where the study
+        asks about the output of this policy, otherwise what keeps both apart; this policy first.
+    """
+    mains = [main_estimate(results, term, clock, fields_map) for term in FUNDED_TERMS]
+    found = "; ".join(f"term {main['term']}: {format_estimate(main)}" for main in mains)
+    table = study.evaluations.sort_values("is_this_policy", ascending=False, kind="stable")
+    ours = "not comparable: " + table["compared"]
+    ours = ours.mask(table["compared"] == "output", f"product of targeted cells, {found}")
+    return table.assign(ours=ours)
 
 
 def find_conflicts(study: Study) -> pd.DataFrame:

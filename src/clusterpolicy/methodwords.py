@@ -221,6 +221,30 @@ def agreement_sentence(programs: pd.DataFrame) -> str:
     )
 
 
+def power_sentence(trials: pd.DataFrame) -> str:
+    """Say that power is counted at the level a test has, not at the one it promises.
+
+    Parameters
+    ----------
+    trials : DataFrame
+        Records of ``trials.try_all``.
+    """
+    rejects = pick(trials, measure="rejection")
+    rejects = rejects[rejects["scenario"].isin(NULLS)]
+    too_often = (rejects["low"] > PROMISED["rejection"]).groupby(rejects["way"])
+    counts = [
+        f"{name} {int(too_often.get_group(way).sum())} of {len(too_often.get_group(way))}"
+        for way, name in SHORT.items()
+        if way in too_often.groups
+    ]
+    return (
+        "Power is not adjusted for size: a method that rejects too often without an effect also "
+        "finds more where there is one, and that is no merit. Scenarios in which more than "
+        f"{_number(PROMISED['rejection'], 0)} percent are rejected without an effect, beyond Monte "
+        f"Carlo error: {', '.join(counts)}."
+    )
+
+
 def trend_sentence(trends: pd.DataFrame) -> str:
     """Say what the event study does where there is no trend."""
     none = trends[trends["effect"] == 0].set_index("measure")
@@ -237,11 +261,12 @@ def trend_sentence(trends: pd.DataFrame) -> str:
 
 
 def published_sentence(example: pd.DataFrame) -> str:
-    """Say whether every printed digit of the published example comes out."""
+    """Say whether the published example comes out as printed, and what that checks."""
     same = int(example["is_same"].sum())
     return (
-        f"{same} of {len(example)} results, each with its standard error, come out as printed, to "
-        f"the last digit. Source: {PUBLISHED}."
+        f"{same} of {len(example)} results, each with its standard error, come out as printed. "
+        "This checks the arithmetic of a triple difference made from printed means; the test by "
+        f"reassignment, on which the reports rest, has no part in it. Source: {PUBLISHED}."
     )
 
 

@@ -188,7 +188,8 @@ def _append(blocks: list[str], block: str) -> None:
 
 def _fold(sources: list[str]) -> str:
     code = "".join(highlight(source, PythonLexer(), _formatter()) for source in sources)
-    return f'<details class="code"><summary>Code of this section</summary>{code}</details>'
+    words = "How this section was computed (program code)"
+    return f'<details class="code"><summary>{words}</summary>{code}</details>'
 
 
 @cache

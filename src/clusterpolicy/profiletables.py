@@ -10,7 +10,6 @@ from clusterpolicy.printing import Column, Table
 from clusterpolicy.profiles import ALL, Profile, gap_name
 from clusterpolicy.profilewords import NOT_FOUND, listed, title
 from clusterpolicy.wording import (
-    format_estimate,
     format_interval,
     format_number,
     format_years,
@@ -237,7 +236,7 @@ def comparison_table(study: Study, records: pd.DataFrame, clock: str) -> Table:
                 "fields": project["fields"].replace(";", ", "),
                 "cells": by_name.at[gap_name(name, clock, "during"), "n_cells"],
                 **gaps,
-                "effect": format_estimate(effect).replace(" percent", ""),
+                "effect": tables.estimate_in_words(effect).replace(" percent", ""),
                 "recorded": f"{recorded} ({project['confidence']})",
             }
         )

@@ -6,8 +6,9 @@ import pandas as pd
 
 from clusterpolicy import portfolio, register
 from clusterpolicy.panel import Study
-from clusterpolicy.profiles import ALL, Period, Profile, gap_name
+from clusterpolicy.profiles import ALL, Period, Profile
 from clusterpolicy.stars import DEFAULT
+from clusterpolicy.tables import places_needed
 from clusterpolicy.wording import (
     format_interval,
     format_number,
@@ -17,6 +18,7 @@ from clusterpolicy.wording import (
 )
 
 NOT_FOUND = "not found"
+OUTSIDE = "outside manufacturing"  # in the note of a field whose step to an industry misses most
 KIND_WORDS = {
     "new": "had none before it",
     "continued": "carried on one under the same name",
@@ -101,13 +103,15 @@ def effect_sentence(profile: Profile, record: pd.Series) -> str:
     side = "below" if record["estimate"] < 0 else "above"
     first, last = record["term_years"].split("-")
     where = place(profile)
+    places = places_needed(record["low"], record["high"])
     return (
         f"In {format_years(first, last, '')} {outcome} in {where} lay "
-        f"{format_number(abs(record['estimate']), 1)} {record['unit']} {side} a synthetic "
+        f"{format_number(abs(record['estimate']), places)} {record['unit']} {side} a synthetic "
         f"counterpart weighted from {donors} other prefectures "
         f"({format_number(100 * record['level'])} % interval "
-        f"{format_interval(record['low'], record['high'])}; {format_p(record['p_value'])}): "
-        f"{_seen(profile, record)}."
+        f"{format_interval(record['low'], record['high'], places)}; {format_p(record['p_value'])}, "
+        f"a rank among {format_number(record['draws'])} sets that stand in, so not below "
+        f"{format_number(record['smallest_p'], 3)}): {_seen(profile, record)}."
     )
 
 
@@ -338,24 +342,29 @@ def _publishers(profile: Profile) -> list[str]:
 
 
 def weigh(profile: Profile) -> dict[str, str]:
-    """Write the strongest evidence, the strongest doubt and what would change our mind."""
+    """Write what is observed, the strongest doubt and what would change our mind.
+
+    What is observed of a project's cells is no evidence of an effect; the page heads it so.
+    """
     during = profile.periods[-2]
     rows = profile.growth
     rows = rows[(rows["period"] == "during") & (rows["industry"] != ALL)].dropna(subset=["gap"])
     ahead = industry_words(profile, list(rows.loc[rows["gap"] > 0, "industry"]))
     span = f"Over {during.label} ({_years(during)})"
     if rows.empty:
-        strongest = f"None: no industry of {title(profile.project)} is seen in every year."
+        strongest = f"Nothing: no industry of {title(profile.project)} is seen in every year."
     elif not ahead:
         industries = listed(industry_words(profile, list(rows["industry"])))
-        strongest = (
-            f"None in its favour: {span[0].lower()}{span[1:]} {industries} did worse in "
-            f"{place(profile)} than elsewhere."
-        )
+        strongest = f"{span} {industries} did worse in {place(profile)} than elsewhere."
     else:
         behind = industry_words(profile, list(rows.loc[rows["gap"] <= 0, "industry"]))
         strongest = f"{span} {listed(ahead)} did better in {place(profile)} than elsewhere"
         strongest += f"; {listed(behind)} did worse." if behind else "."
+    if not rows.empty:
+        strongest += (
+            f" This is what happened in {place(profile)}, whoever caused it: no evidence that "
+            f"{title(profile.project)} had an effect."
+        )
     return {"strongest": strongest, "doubt": _doubt(profile), "change_mind": _change(profile)}
 
 
@@ -426,6 +435,21 @@ def unknowns(profile: Profile) -> list[str]:
     return found
 
 
+def fields_outside(fields: list[str], field_industries: pd.DataFrame) -> list[str]:
+    """Return, as words, the fields that lie wholly or mostly outside manufacturing.
+
+    Parameters
+    ----------
+    fields : list of str
+    field_industries : DataFrame
+        Table ``field_industries``: a field without an industry, or whose note says so.
+    """
+    own = field_industries[field_industries["field"].isin(fields)]
+    is_outside = (own["jsic_rev12"] == "") | own["note"].str.contains(OUTSIDE)
+    named = set(own.loc[is_outside, "field"])
+    return [field.replace("-", " ") for field in fields if field in named]
+
+
 def _fields_without_industry(profile: Profile) -> list[str]:
     table = profile.study.field_industries
     own = table[table["field"].isin(profile.project["fields"].split(";"))]
@@ -455,28 +479,31 @@ def _percent(share: float) -> str:
     return format_number(100 * share)
 
 
-def project_cards(study: Study, records: pd.DataFrame, clock: str) -> pd.DataFrame:
-    """List the pages of projects with a line each, for the cards of the overview.
+def project_cards(study: Study) -> pd.DataFrame:
+    """List the pages of projects with what they were about, for the cards of the overview.
+
+    No figure stands on a card: a list of growth rates would be read as a ranking of effects.
 
     Returns
     -------
     DataFrame
         ``name``, ``href``, ``title``, ``answer``, ``verdict`` (none: a project is not judged).
     """
-    by_name = records.set_index("result_id")
     rows = []
     for project in portfolio.with_page(study.projects).to_dict("records"):
         name = project["project_id"]
-        record = by_name.loc[gap_name(name, clock, "during")]
-        line = "cells hidden"
-        if record["status"] == "estimated":
-            line = f"{format_number(record['estimate'], 1, sign=True)} points a year"
+        outside = fields_outside(project["fields"].split(";"), study.field_industries)
+        mark = (
+            f" Wholly or mostly outside manufacturing, so hardly seen here: {listed(outside)}."
+            if outside
+            else ""
+        )
         rows.append(
             {
                 "name": name,
                 "href": f"{register.page_name(name)}.html",
                 "title": register.title_of(project),
-                "answer": f"{project['bureau']}: {line}.",
+                "answer": f"{project['bureau']}: {listed(field_names(project))}.{mark}",
                 "verdict": None,
             }
         )

@@ -192,10 +192,19 @@ def scorecard(
     _emit("scorecard", f'<ul class="scorecard">{items}</ul>', plain)
 
 
-def evidence_for_and_against(strongest: str, doubt: str, change_mind: str) -> None:
-    """Display the strongest evidence, the strongest doubt and what would change our mind."""
+def evidence_for_and_against(
+    strongest: str, doubt: str, change_mind: str, heading: str = "Strongest evidence"
+) -> None:
+    """Display the strongest evidence, the strongest doubt and what would change our mind.
+
+    Parameters
+    ----------
+    strongest, doubt, change_mind : str
+    heading : str
+        Of the first, where it is no evidence of an effect.
+    """
     parts = {
-        "Strongest evidence": strongest,
+        heading: strongest,
         "Strongest doubt": doubt,
         "What would change our mind": change_mind,
     }

@@ -477,6 +477,7 @@ def placebo_industries(case: Case) -> list[Estimate]:
             high=float(high),
             p_value=float((1 + reached) / (len(placebos) + 1)) if is_known else np.nan,
             draws=len(placebos),
+            smallest_p=1 / (len(placebos) + 1),
             method="middle of the placebo estimates and the range of 95 % of them",
             **own,
         )

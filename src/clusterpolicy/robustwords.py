@@ -6,6 +6,7 @@ import pandas as pd
 
 from clusterpolicy import robustness, spillovers
 from clusterpolicy.alttext import listed
+from clusterpolicy.designwords import chance_sentence
 from clusterpolicy.printing import Column, Table
 from clusterpolicy.robustcharts import lane_of
 from clusterpolicy.wording import (
@@ -17,6 +18,7 @@ from clusterpolicy.wording import (
 
 LEVEL = 0.05
 LEAST_SHARE_LEFT = 0.5  # of an estimate, once earlier strength is held fixed
+NEARLY, HALF = 80.0, 50.0  # percent of variance that targets and exposure share
 CHOICE_WORDS = {
     "clock": "the clock",
     "fields_map": "the reading of the fields",
@@ -101,7 +103,8 @@ def shares_sentence(checks: pd.DataFrame) -> str:
 def placebo_sentence(checks: pd.DataFrame) -> str:
     """Say what pretended dates and industries find, where nothing should be found."""
     dates = lane_of(checks, "Placebo dates")
-    industries = _named(checks, robustness.PLACEBO_INDUSTRY).iloc[0]
+    placebos = _named(checks, robustness.PLACEBO_INDUSTRY)
+    industries, draws = placebos.iloc[0], chance_sentence(pd.concat([dates, placebos]))
     if dates.empty:
         first = "No earlier date is estimable. "
     else:
@@ -115,15 +118,15 @@ def placebo_sentence(checks: pd.DataFrame) -> str:
             f"{worst['sample']}: {format_estimate(worst)}, {format_p(worst['p_value'])}. "
         )
     if industries["status"] != "estimated":
-        return f"{first}Placebo industries: {not_estimable_sentence(industries)}"
+        return f"{first}Placebo industries: {not_estimable_sentence(industries)} {draws}".strip()
     return (
         f"{first}Moving targets to industries that were not targeted, in the same prefectures, "
         f"gives estimates around {format_number(industries['estimate'], 1, sign=True)} percent, "
         f"{format_number(100 * industries['level'])} % of them between "
         f"{format_number(industries['low'], 1)} and {format_number(industries['high'], 1)}; "
         f"the share as far from zero as the main estimate is "
-        f"{format_number(industries['p_value'], 2)}."
-    )
+        f"{format_number(industries['p_value'], 2)}. {draws}"
+    ).strip()
 
 
 def doubt_sentence(checks: pd.DataFrame, main: Mapping[str, object]) -> str:
@@ -172,40 +175,84 @@ def left_out_sentence(checks: pd.DataFrame, main: Mapping[str, object]) -> str:
     return " ".join(parts)
 
 
-def spillover_sentence(checks: pd.DataFrame) -> str:
-    """Say how many compared cells have targeted neighbours and what holding that fixed gives."""
+def spillover_sentences(checks: pd.DataFrame, main: Mapping[str, object]) -> list[str]:
+    """Say what can be learnt about gains and losses of neighbours, and what cannot be seen.
+
+    Parameters
+    ----------
+    checks : DataFrame
+        From ``spillovers.estimate_checks``.
+    main : mapping
+        Record of the main estimate.
+    """
     rows = _named(checks, spillovers.SPILLOVER).set_index("outcome")
-    exposed, shared = rows.loc["exposed"], rows.loc["shared adjacent"]
-    parts = [
-        f"{format_number(exposed['estimate'])} of {format_number(exposed['n_cells'])} cells that "
-        "are compared have the same industry targeted in an adjacent prefecture. Once the effects "
-        f"are taken out, targets explain {format_number(shared['estimate'])} % of exposure to "
-        "adjacent prefectures."
+    return [
+        f"{_overlap(rows)} {_pair(rows, main)}",
+        f"{_without_neighbours(rows)} {_unseen(rows)}".strip(),
     ]
-    for outcome, words in (
-        ("direct adjacent", "With that exposure held fixed"),
-        ("spill adjacent", "The effect of exposure itself, all neighbours targeted against none"),
-        ("unexposed", "Against cells without a targeted neighbour"),
-    ):
-        row = rows.loc[outcome]
-        if row["status"] == "estimated":
-            parts.append(f"{words}: {format_estimate(row)}, {format_p(row['p_value'])}.")
-        else:
-            parts.append(f"{words}: {not_estimable_sentence(row)}")
+
+
+def _overlap(rows: pd.DataFrame) -> str:
+    exposed, shared = rows.loc["exposed"], rows.loc["shared adjacent", "estimate"]
+    how = "nearly coincide" if shared >= NEARLY else "go together" if shared >= HALF else "overlap"
+    return (
+        f"{format_number(exposed['estimate'])} of {format_number(exposed['n_cells'])} cells that "
+        "are compared have the same industry targeted in an adjacent prefecture: what targeted "
+        "cells give to their neighbours, or take from them, would show there. But being targeted "
+        f"and having a targeted neighbour {how}: with prefecture, industry and year held fixed, "
+        f"they share {format_number(shared)} % of their variance."
+    )
+
+
+def _pair(rows: pd.DataFrame, main: Mapping[str, object]) -> str:
+    """Say what both effects are when estimated together, and that neither may be read alone."""
+    direct, spill = rows.loc["direct adjacent"], rows.loc["spill adjacent"]
+    if direct["status"] != "estimated":
+        return "The two cannot be estimated side by side."
+    found = (
+        f"Estimated side by side, being targeted goes with {format_estimate(direct)}, "
+        f"{format_p(direct['p_value'])}, and having all neighbours targeted instead of none with "
+        f"{format_estimate(spill)}, {format_p(spill['p_value'])}."
+    )
+    moved = direct["estimate"] - main["estimate"]
+    if moved * spill["estimate"] < 0:
+        found += (
+            f" The first has moved by {format_number(moved, 1, sign=True)} points from the main "
+            "estimate, and the second has the other sign: two things that go together share one "
+            "difference, and what is given to one is taken from the other."
+        )
+    if min(direct["p_value"], spill["p_value"]) < LEVEL:
+        return f"{found} Which of the two made the difference cannot be said."
+    return (
+        f"{found} Neither can be distinguished from zero: no gain or loss of neighbours is shown, "
+        f"and only one above {format_number(spill['mde'], 1)} {spill['unit']} would have been seen."
+    )
+
+
+def _without_neighbours(rows: pd.DataFrame) -> str:
+    row = rows.loc["unexposed"]
+    if row["status"] != "estimated":
+        return f"Against cells without a targeted neighbour: {not_estimable_sentence(row)}"
+    return (
+        "Against cells without a targeted neighbour alone the estimate is "
+        f"{format_estimate(row)}, {format_p(row['p_value'])}."
+    )
+
+
+def _unseen(rows: pd.DataFrame) -> str:
+    """Say which spill-overs this design cannot see at all; empty if it sees them all."""
     lost = [
         kind for kind in spillovers.EXPOSURES if rows.loc[f"spill {kind}", "status"] != "estimated"
     ]
-    if lost:
-        names = " and to ".join(spillovers.EXPOSURES[kind] for kind in lost)
-        parts.append(
-            f"Exposure to {names} cannot be told from being targeted: targets explain "
-            + listed(
-                [f"{format_number(rows.loc[f'shared {kind}', 'estimate'])} %" for kind in lost]
-            )
-            + " of what the effects leave of it, so gains that reach a whole industry or a whole "
-            "prefecture are outside what this design can see."
-        )
-    return " ".join(parts)
+    if not lost:
+        return ""
+    names = " and for ".join(spillovers.EXPOSURES[kind] for kind in lost)
+    shares = listed([f"{format_number(rows.loc[f'shared {kind}', 'estimate'])} %" for kind in lost])
+    return (
+        "Gains and losses that reach a whole industry, or a whole prefecture, cannot be seen at "
+        f"all: for {names}, being exposed and being targeted share {shares} of their "
+        "variance."
+    )
 
 
 def programmes_table(checks: pd.DataFrame) -> Table:
@@ -215,7 +262,7 @@ def programmes_table(checks: pd.DataFrame) -> Table:
         Column("outcome_label", "Programme"),
         Column("estimate", "Targeted cells it met", kind="number", missing="n.c."),
         Column("met", "Cells it met", kind="number", missing="n.c."),
-        Column("reason", "Why not"),
+        Column("reason", "Why no count", missing="counted"),
     )
     is_placed = rows["status"] == "estimated"
     shown = rows.assign(met=rows["n_cells"].where(is_placed))
@@ -230,7 +277,7 @@ def selection_sentence(checks: pd.DataFrame) -> str:
     is_found = joint["p_value"] < LEVEL
     verdict = (
         "more than chance would give: targets did not fall blindly, so the estimate is made again "
-        "with strength held fixed, under Other refits"
+        "with strength held fixed, in the table of other refits below"
         if is_found
         else "no more than chance would give"
     )
@@ -257,6 +304,16 @@ def refits_table(checks: pd.DataFrame, main: Mapping[str, object]) -> Table:
         Column("n_cells", "All cells", kind="number"),
     )
     shown = pd.concat([first, rows])[[column.name for column in columns]]
-    shown = shown.round({"estimate": 3, "low": 3, "high": 3})
+    shown = shown.round({"estimate": 6, "low": 6, "high": 6})  # fewer would be rounded twice
     symbols = (("n.e.", "not estimable"),)
-    return Table(shown.reset_index(drop=True), columns, "percent", "", "data/results", symbols)
+    unit = (
+        f"percent; main estimate on {format_number(main['draws'])} reassignments, refits on fewer"
+    )
+    drawn = rows[rows["draws"] > 0]
+    if not drawn.empty:
+        unit = (
+            f"percent; {format_number(drawn['draws'].max())} reassignments, so p is not below "
+            f"{format_number(drawn['smallest_p'].min(), 3)} (main estimate: "
+            f"{format_number(main['draws'])})"
+        )
+    return Table(shown.reset_index(drop=True), columns, unit, "", "data/results", symbols)

@@ -91,6 +91,12 @@ PHRASE_RULES = (
     *("bureaus", "named bodies", "review", "end of money", "no public figure"),
 )
 
+# What a published evaluation shares with this study: the outcome, or what keeps both apart.
+COMPARED = (
+    *("output", "other outcome", "other programme", "other programme and outcome"),
+    "no programme",
+)
+
 # Money that prefectures add up to, in one series.
 _SUMMABLE = ("shipments", "cash_wages", "materials")
 
@@ -357,6 +363,8 @@ RULES: dict[str, Rules] = {
             "se_or_p": FREE,
             "finding": TEXT,
             "direction": one_of("positive", "none", "negative", "mixed", "not visible"),
+            "compared": one_of(*COMPARED),
+            "why_different": TEXT,
             "source": SOURCE,
             "confidence": CONFIDENCE,
         },

@@ -182,8 +182,8 @@ def _exposure_records(case: Case, kind: str) -> Iterator[Estimate]:
         own = {"design": SPILLOVER, "outcome": f"{outcome} {kind}"}
         if found.shared >= NEARLY_COLLINEAR:
             reason = (
-                "exposure and targets cannot be told apart: once the effects are taken out, "
-                f"targets explain {100 * found.shared:.1f} % of exposure"
+                "being targeted and being exposed are nearly the same thing and share "
+                f"{100 * found.shared:.1f} % of their variance"
             )
             yield case.record(case.panel, None, name, status="not estimable", reason=reason, **own)
             continue
@@ -310,7 +310,12 @@ def why_not_placed(rows: pd.DataFrame, years: tuple[int, int]) -> str:
             "of prefecture x year absorb it"
         )
     if not in_all or listed < LISTED_SHARE * int(in_all):
-        return f"not computable: the register lists {listed} of its {in_all or 'unknown'} areas"
+        if not in_all:
+            return (
+                f"not computable: the register lists {listed} of its areas; how many there were in "
+                "all is not recorded"
+            )
+        return f"not computable: the register lists {listed} of its {in_all} areas"
     return ""
 
 

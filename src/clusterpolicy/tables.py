@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
 
 from clusterpolicy.printing import Column, Table, csv_text, to_html
-from clusterpolicy.wording import figure_in_words, format_number, format_years, is_missing
+from clusterpolicy.wording import (
+    figure_in_words,
+    format_estimate,
+    format_interval,
+    format_number,
+    format_years,
+    is_missing,
+)
 
 __all__ = [
     "Column",
@@ -17,6 +25,7 @@ __all__ = [
     "conflicts_table",
     "counts_table",
     "csv_text",
+    "estimate_in_words",
     "estimates_table",
     "evaluations_table",
     "events_table",
@@ -26,6 +35,7 @@ __all__ = [
     "ledger_table",
     "money_table",
     "phrases_table",
+    "places_needed",
     "plain_table",
     "projects_table",
     "sources_table",
@@ -34,7 +44,36 @@ __all__ = [
 ]
 
 NO_TABLE = (("…", "no public table"),)
+NO_FIGURE = "no public figure found"
 NOT_ESTIMABLE = (("n.e.", "not estimable, with the reason in the data file"),)
+
+
+def places_needed(low: float, high: float, least: int = 1) -> int:
+    """Return how many decimals keep an interval that leaves out zero from ending in a zero.
+
+    Parameters
+    ----------
+    low, high : float
+        Ends of the interval.
+    least : int
+        Decimals printed where nothing asks for more.
+    """
+    places = least
+    if not math.isfinite(low * high):
+        return places
+    while low * high > 0 and float(f"{min(abs(low), abs(high)):.{places}f}") == 0:
+        places += 1
+    return places
+
+
+def estimate_in_words(record: Mapping[str, Any]) -> str:
+    """Write an estimate with its interval; one that leaves out zero is seen to do so."""
+    if record["status"] != "estimated":
+        return format_estimate(record)
+    low, high = record["low"], record["high"]
+    places = places_needed(low, high)
+    size = format_number(record["estimate"], places, sign=True)
+    return f"{size} {record['unit']} ({format_interval(low, high, places)})"
 
 
 def plain_table(
@@ -128,6 +167,7 @@ def estimates_table(
         If the records differ in unit or level: they cannot stand in one column.
     """
     unit, level = _only(estimates, "unit"), _only(estimates, "level")
+    places = max(map(places_needed, estimates["low"], estimates["high"]), default=1)
     percent = format_number(100 * level)
     names = {
         "outcome_label": "Outcome",
@@ -145,9 +185,9 @@ def estimates_table(
     )
     columns = (
         *stub,
-        Column("estimate", "Estimate", kind="signed", decimals=1, missing="n.e."),
-        Column("low", f"{percent} % interval, from", kind="signed", decimals=1, missing="n.e."),
-        Column("high", f"{percent} % interval, to", kind="signed", decimals=1, missing="n.e."),
+        Column("estimate", "Estimate", "", "signed", places, "n.e."),
+        Column("low", f"{percent} % interval, from", "", "signed", places, "n.e."),
+        Column("high", f"{percent} % interval, to", "", "signed", places, "n.e."),
         Column("p_value", "p", kind="p", decimals=3, missing="n.e."),
         Column("mde", "Smallest effect that would be seen", kind="number", decimals=1),
         Column("n_targeted", "Targeted cells", kind="number"),
@@ -230,16 +270,23 @@ def phrases_table(
         Column("phrase", "The policy said"),
         Column("question", "Question"),
         Column("indicator", "Indicator"),
-        Column("figure", "Figure", missing="no public figure"),
+        Column("figure", "Figure", missing=NO_FIGURE),
         Column("verdict", "Verdict", kind="verdict"),
         Column("grade", "Grade", kind="grade"),
         Column("change_mind", "What would change our mind"),
     )
-    figures = [
-        f"{figure_in_words(row, estimates)} {row.get('part') or ''}".strip()
-        for row in phrases.to_dict("records")
-    ]
-    return Table(phrases.assign(figure=figures), columns, "", "", source)
+    figures = [_phrase_figure(row, estimates) for row in phrases.to_dict("records")]
+    named = ["phrase_id", "term", *(column.name for column in columns), "result_ids"]
+    data = phrases.assign(figure=figures)
+    return Table(data[[name for name in named if name in data]], columns, "", "", source)
+
+
+def _phrase_figure(row: dict[str, Any], estimates: pd.DataFrame | None) -> str:
+    """Write the figure of a phrase; that there is none is what we found, not what there is."""
+    figure = figure_in_words(row, estimates)
+    if figure == "no public figure":
+        return NO_FIGURE
+    return f"{figure} {row.get('part') or ''}".strip()
 
 
 def projects_table(
@@ -294,7 +341,7 @@ def evaluations_table(
     Parameters
     ----------
     published : DataFrame
-        Table ``published_evaluations``; with ``ours`` and ``why``, they are printed too.
+        Table ``published_evaluations``; with ``ours``, what this study finds is printed too.
     source : str
         Where the findings were read.
     """
@@ -306,14 +353,15 @@ def evaluations_table(
         Column("outcome", "Outcome"),
         Column("finding", "What they found"),
         Column("ours", "What we find"),
-        Column("why", "Why they differ"),
+        Column("why_different", "Why theirs may differ"),
         Column("confidence", "Confidence"),
     ]
     own = [column for column in columns if column.name in (*published.columns, "study")]
     study = [
         f"{row['authors']} ({row['year'] or 'undated'})" for row in published.to_dict("records")
     ]
-    return Table(published.assign(study=study), tuple(own), "", "", source)
+    file = "data/raw/published_evaluations.csv"
+    return Table(published.assign(study=study), tuple(own), "", "", source, file=file)
 
 
 def sources_table(sources: pd.DataFrame) -> Table:
@@ -442,7 +490,7 @@ def conflicts_table(conflicts: pd.DataFrame) -> Table:
 
 
 def money_table(money: pd.DataFrame) -> Table:
-    """Print what is known of the money of each funded term, beside what came of it.
+    """Print what is known of the money of each term and what it counts, beside what came of it.
 
     Parameters
     ----------
@@ -452,6 +500,7 @@ def money_table(money: pd.DataFrame) -> Table:
     readable = money.assign(
         years=[format_years(row.first_fy, row.last_fy) for row in money.itertuples()],
         share=[f"{row.n_known} of {row.n_years}" for row in money.itertuples()],
+        known=money["known"].where(money["known"] != "", "not found"),
         outcome=[
             f"{format_number(row.estimate, 1, sign=True)} percent "
             f"({format_number(row.low, 1)} to {format_number(row.high, 1)})"
@@ -464,9 +513,10 @@ def money_table(money: pd.DataFrame) -> Table:
     )
     labels = {
         "term": "Term",
-        "years": "Funded years",
+        "years": "Years",
         "share": "Years with a known budget",
         "known": "Budget",
+        "scope": "What these sums count",
         "outcome": "Effect on the product of targeted cells",
         "cost": "Cost per outcome",
     }

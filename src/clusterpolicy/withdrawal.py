@@ -18,11 +18,15 @@ from clusterpolicy.panel import Study
 from clusterpolicy.results import Estimate
 
 DESIGN = "equivalence"
+# Each of its two tests by itself; ``outcome`` says against what.
+ONE_SIDE = "equivalence, one side"
+SIDES = ("loss", "gain")
 TERM = 3
 # Two one-sided tests at 5 % leave the interval that leaves out 5 % on each side.
 LEVEL = 0.90
 DRAWS = 1_999  # three tests a design
 METHOD = "two one-sided permutation tests"
+METHOD_OF_SIDE = "one-sided permutation test"
 
 
 @dataclass(frozen=True)
@@ -105,8 +109,10 @@ def estimate_withdrawal(study: Study, estimates: pd.DataFrame, draws: int = DRAW
     Returns
     -------
     DataFrame
-        One record a triple difference over all cells: the interval is that of both tests, the
-        p-value that of "a change as large as the margin", ``mde`` the margin itself.
+        Three records a triple difference over all cells. The first is of both tests: the interval
+        is theirs, the p-value that of "a change as large as the margin", ``mde`` the margin
+        itself. The others, of design ``ONE_SIDE``, hold the p-value of each side, and the end of
+        the interval that answers it.
     """
     margin = float(study.outcomes.set_index("outcome").at["product", "margin_percent"])
     known = results.choose(estimates, sample=effects.MAIN_SAMPLE).set_index("result_id")
@@ -132,22 +138,41 @@ def estimate_withdrawal(study: Study, estimates: pd.DataFrame, draws: int = DRAW
         assignments = inference.permute_targets(sample.cells, draws)
         contrast = effects.TripleDifference(sample).contrast
         found = equivalence_test(contrast, assignments, log_margins(margin))
-        records.append(
-            Estimate(
-                **common,
-                estimate=_percent(found.estimate),
-                low=_percent(found.low),
-                high=_percent(found.high),
-                p_value=found.p_value,
-                smallest_p=assignments.smallest_p,
-                draws=draws,
-                mde=margin,
-                pretrend_p=row["pretrend_p"],
-                pretrend_detectable=row["pretrend_detectable"],
-                grade=results.grade_design(DESIGN, has_comparison=True, claimed=int(row["grade"])),
-            )
+        both = Estimate(
+            **common,
+            estimate=_percent(found.estimate),
+            low=_percent(found.low),
+            high=_percent(found.high),
+            p_value=found.p_value,
+            smallest_p=assignments.smallest_p / 2,  # half of a two-sided p is that of one side
+            draws=draws,
+            mde=margin,
+            pretrend_p=row["pretrend_p"],
+            pretrend_detectable=row["pretrend_detectable"],
+            grade=results.grade_design(DESIGN, has_comparison=True, claimed=int(row["grade"])),
         )
+        records += [both, *_sides(both, found)]
     return results.to_frame(records)
+
+
+def _sides(both: Estimate, found: Equivalence) -> list[Estimate]:
+    """Return the record of each one-sided test, with the one end that it gives the interval."""
+    side = replace(
+        both, design=ONE_SIDE, role="check", method=METHOD_OF_SIDE, level=(1 + LEVEL) / 2
+    )
+    return [
+        replace(
+            side,
+            result_id=f"{both.result_id}-{name}",
+            outcome=name,
+            outcome_label=f"{name} of {both.mde:g} {both.unit} or more",
+            p_value=p_value,
+            **{open_end: math.nan},
+        )
+        for name, p_value, open_end in zip(
+            SIDES, (found.p_loss, found.p_gain), ("high", "low"), strict=True
+        )
+    ]
 
 
 _CARRIED = (
