@@ -103,7 +103,7 @@ def test_a_term_opens_with_five_lines(study):
         "(p = 0.50); but a gap of up to 9.5 percent in any one year could have gone unseen, so "
         "this does not prove that they moved alike.",
         "Of 3 phrases of the policy page, 1 supported, 1 not supported and 1 cannot be judged "
-        "here; for 1 of them there is no public figure.",
+        "here; for 1 of them we found no public figure.",
     ]
 
 
@@ -209,7 +209,7 @@ def test_the_study_opens_with_the_aim_and_each_term():
     ]
     assert lines[4] == (
         "Of 6 phrases of the policy page, 2 supported, 1 partly supported, 1 not supported and 2 "
-        "cannot be judged here; for 1 of them there is no public figure."
+        "cannot be judged here; for 1 of them we found no public figure."
     )
 
 
