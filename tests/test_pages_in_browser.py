@@ -7,11 +7,15 @@ import subprocess
 import time
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
+from matplotlib.colors import to_rgb
+from matplotlib.image import imread
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from sample_page import HOSTILE, SPEC, Builder, hostile_page
 
-from clusterpolicy import report, sources
+from clusterpolicy import drawing, figures, report, sources, theme
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
@@ -321,6 +325,28 @@ def test_pages_are_numbered_and_links_are_written_out(browser, sample, tmp_path)
         number = f"{place}/{len(pages)}"
         assert page.startswith(number) or page.endswith(number)
     assert "Codeofthissection" not in "".join(pages)
+
+
+@pytest.mark.parametrize("is_targeted", [False, True])
+def test_every_cell_of_a_scatter_is_printed(browser, tmp_path, is_targeted):
+    if not shutil.which("pdftoppm"):
+        pytest.skip("no pdftoppm: install poppler-utils to see the printed page")
+    side = range(1, 9)
+    cells = pd.DataFrame([("", 2.0 ** (x / 4), 10.0 * y, is_targeted) for x in side for y in side])
+    cells.columns = ["label", "location_quotient", "growth", "is_targeted"]
+    drawn = drawing.svg_of(figures.plot_quadrant(cells, "growth, percent").figure, "fig-a")
+    file = tmp_path / "scatter.html"
+    file.write_text(f"<!DOCTYPE html><style></style>{drawn}", encoding="utf-8")
+    with Visit(browser, file) as visit:
+        visit.page.pdf(path=tmp_path / "scatter.pdf", print_background=True)
+    command = ["pdftoppm", "-r", "144", "-singlefile", "-png", "scatter.pdf", "scatter"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    group = "targeted" if is_targeted else "other"
+    ink, paper = (np.array(to_rgb(c)) for c in (theme.GROUPS[group]["color"], theme.PAPER))
+    shade = 255 * (0.55 * ink + 0.45 * paper)
+    dots = (abs(imread(tmp_path / "scatter.png")[..., :3] * 255 - shade) < 10).all(axis=-1).sum()
+    # A mark is three points wide, six pixels; edges are blended, and the median covers a few.
+    assert dots > len(cells) * 12
 
 
 def first_paint(browser, file, wait=0.0):
