@@ -61,10 +61,12 @@ def plot_quadrant(
         )
     columns += [name for name in ("low", "high", *CELL) if name in cells]
     data = _round(cells[columns].dropna().reset_index(drop=True))
-    axes = theme.new_axes(3.9, left=0.62, right=0.3, top=0.68)
+    title = growth_label[0].upper() + growth_label[1:]
+    above = theme.room_above(title, QUADRANT_NOTE, theme.NARROW)
+    axes = theme.new_axes(3.7, left=0.62, right=0.2, top=above, width=theme.NARROW)
     medians = _draw_cells(axes, data)
     extremes = _label_extremes(axes, data)
-    theme.set_title(axes, growth_label[0].upper() + growth_label[1:], QUADRANT_NOTE)
+    theme.set_title(axes, title, QUADRANT_NOTE)
     return theme.close_chart(
         axes,
         alt=alttext.describe_quadrant(data, medians, extremes),
