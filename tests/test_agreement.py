@@ -134,9 +134,13 @@ def test_charts_tell_in_words_what_they_draw(tried):
     n_rows = sum(len(scenario.terms) for scenario in trials.SCENARIOS)
     assert f"this study 5.0 to 5.0, as promised in {n_rows} of {n_rows} scenarios" in chart.alt
     assert f"by block 20.0 to 20.0, as promised in 0 of {n_rows} scenarios" in chart.alt
-    filled = [line for line in chart.figure.axes[0].lines if line.get_marker() == "s"]
-    assert filled
-    assert all(line.get_markerfacecolor() != line.get_color() for line in filled)
+    tiles = [patch.get_gid() for patch in chart.figure.axes[0].patches if patch.get_gid()]
+    shares = chart.data.eval("low <= 5 <= high")
+    assert tiles.count("holds") == shares.sum()
+    assert tiles.count("fails") == (~shares).sum() > 0
+    marks = [text.get_text() for text in chart.figure.axes[0].texts]
+    assert marks.count("✓") == shares.sum()
+    assert marks.count("▲") == (chart.data["low"] > 5).sum() > 0
     trend = methodcharts.plot_trends(trends_with(14.2))
     assert "the bias is +5.0 percent, +4.0 where the test gives no warning" in trend.alt
 

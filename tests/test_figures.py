@@ -191,9 +191,10 @@ def test_texts_are_large_enough_inside_the_figure_and_apart(name):
 
 
 @every_chart
-def test_a_figure_is_as_wide_as_the_text_and_has_its_own_light_ground(name):
+def test_a_figure_is_as_wide_as_the_text_or_a_phone_and_has_its_own_light_ground(name):
     figure = chart(name).figure
-    assert figure.get_figwidth() == theme.WIDTH
+    whole = {"timeline", "map", "waterfall", "suppression"}
+    assert figure.get_figwidth() == (theme.WIDTH if name in whole else theme.NARROW)
     assert contrast(figure.get_facecolor(), "black") > 15
 
 
@@ -357,7 +358,7 @@ def test_many_events_are_numbered_with_a_key():
     events = events_at(*range(1992, 1999), name="A break with a name that is rather long to print")
     drawn = figures.plot_event_study(estimates, events, (1991, 2000), (2001, 2009))
     texts = [text.get_text() for text in written(drawn)]
-    assert {"1", "7", "1992: A break with a name that is rather long to"} <= {*texts}
+    assert {"1", "7", "1992: A break with a name that is"} <= {*texts}
     assert len(marked(drawn, "break")) == 7
 
 
@@ -384,6 +385,84 @@ def test_the_event_study_tells_one_year_from_all_years():
     assert "The largest is +2.5 in FY2001 (interval 0.5 to 4.5)" in drawn.alt
     assert "single year leaves out zero in FY2001." in drawn.alt
     assert "all years together leaves out zero in no year." in drawn.alt
+
+
+def study_with(**ends: tuple[int, float]) -> figures.Chart:
+    """Draw the event study with other ends, each as the place of a year and a value."""
+    estimates = STUDY.copy()
+    for name, (place, value) in ends.items():
+        estimates.loc[place, name] = value
+    return figures.plot_event_study(estimates, EVENTS, (1999, 2000), (2001, 2002))
+
+
+def reach(drawn: figures.Chart) -> float:
+    return float(np.abs(drawn.figure.axes[0].get_ylim()).max())
+
+
+@pytest.mark.parametrize("far", [260.0, 1e6, np.inf])
+def test_a_band_that_says_nothing_leaves_room_for_the_estimates(far):
+    before, after = chart("event study"), study_with(band_high=(1, far))
+    assert reach(after) < 2.5 * reach(before)
+    (arrow,) = marked(after, "cut")
+    # Two and a half times the middle of 4.0, 4.5 and 3.0.
+    assert (list(arrow.get_xdata()), list(arrow.get_ydata())) == ([2001], [10.0])
+    (end,) = marked(after, "end")
+    assert end.get_text() == theme.write_end(far)
+    assert f"beyond the drawing, to {theme.number(far, signed=True)} in FY2001." in after.alt
+    assert "arrow: cut, the number" in words(after)
+    ((band,),) = (each.get_paths() for each in marked(after, "band"))
+    assert np.isclose(band.vertices[:, 1].max(), 10.0)
+    assert after.data["band_high"].max() == far
+
+
+def test_a_bar_without_end_is_cut_like_the_band_and_told_from_it():
+    drawn = study_with(
+        low=(2, -np.inf), band_low=(2, -np.inf), high=(1, 90.0), band_high=(1, 260.0)
+    )
+    assert [end.get_text() for end in marked(drawn, "end")] == ["+90", "+260", "−∞", "−∞"]
+    weights = [end.get_weight() for end in marked(drawn, "end")]
+    assert weights == ["bold", "normal", "bold", "normal"]
+    assert {arrow.get_marker() for arrow in marked(drawn, "cut")} == {"^", "v"}
+    assert "Intervals go beyond the drawing, to +90.0 in FY2001 and −∞ in FY2002." in drawn.alt
+    assert "The band goes beyond the drawing, to +260.0 in FY2001 and −∞ in FY2002." in drawn.alt
+    assert np.isfinite(reach(drawn))
+
+
+def test_a_band_of_ordinary_width_is_not_cut():
+    assert marked(chart("event study"), "cut") == []
+    assert "arrow" not in words(chart("event study"))
+    # A fifth beyond the limit costs less room than an arrow.
+    assert marked(study_with(band_high=(1, 11.9)), "cut") == []
+
+
+def test_a_cut_band_keeps_the_slope_of_its_lines():
+    bounds = pd.DataFrame({"band_low": [0.0, -1.0], "band_high": [0.0, 40.0]}, index=[2000, 2002])
+    cut = timecharts._cut_lines(bounds, 10.0)
+    assert list(cut.index) == [2000, 2000.5, 2002]
+    assert list(cut["band_high"]) == [0.0, 10.0, 10.0]
+    assert list(cut["band_low"]) == [0.0, -0.25, -1.0]
+
+
+def test_charts_say_percent_of_what_and_against_which_year():
+    drawn = chart("event study")
+    assert drawn.unit == "percent of product, targeted minus other cells"
+    assert drawn.years == "FY1999-2002 against FY2000"
+    rows = ESTIMATES.assign(outcome_label="product", baseline_years="1996-2000")
+    forest = figures.plot_forest(rows, "row")
+    assert forest.unit == drawn.unit
+    assert forest.years == "FY2001-14 against FY1996-2000"
+    assert forest.unit in words(forest)
+
+
+def test_a_forest_cuts_an_interval_without_end():
+    rows = pd.concat([ESTIMATES, ESTIMATES[:2].assign(row=["a", "b"])], ignore_index=True)
+    rows.loc[0, "high"] = np.inf
+    drawn = figures.plot_forest(rows, "row")
+    (arrow,) = marked(drawn, "cut")
+    assert arrow.get_marker() == ">"
+    assert "The interval goes beyond the drawing for Term 1 (−4.8 to ∞)." in drawn.alt
+    assert "arrow: the interval goes on" in words(drawn)
+    assert "+0.8 (−4.8 to ∞)" in words(drawn)
 
 
 def test_term_base_year_zero_and_band_are_drawn():
@@ -489,7 +568,7 @@ def test_the_forest_names_what_cannot_be_estimated_and_why():
     assert [dot.get_markerfacecolor() for dot in dots] == [theme.PAPER, theme.TARGETED]
     assert "Not estimable: Term 3" in drawn.alt
     assert "not estimable: 2 targeted cells" in words(drawn)
-    assert "+3.1 (0.4 to 5.8)\nsupported" in words(drawn)
+    assert "supported: +3.1 (0.4 to 5.8)" in words(drawn)
     assert [tuple(tick.get_xdata()) for tick in marked(drawn, "mde")] == [(-7.9, 7.9), (-4.1, 4.1)]
 
 

@@ -5,13 +5,18 @@ import re
 import shutil
 import subprocess
 import time
+from functools import partial
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
+from matplotlib.colors import to_rgb
+from matplotlib.image import imread
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
-from sample_page import HOSTILE, SPEC, Builder, hostile_page
+from sample_page import HOSTILE, SPEC, Builder, chart, hostile_page
 
-from clusterpolicy import report, sources
+from clusterpolicy import drawing, figures, report, sources, theme
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
@@ -321,6 +326,55 @@ def test_pages_are_numbered_and_links_are_written_out(browser, sample, tmp_path)
         number = f"{place}/{len(pages)}"
         assert page.startswith(number) or page.endswith(number)
     assert "Codeofthissection" not in "".join(pages)
+
+
+@pytest.mark.parametrize("is_targeted", [False, True])
+def test_every_cell_of_a_scatter_is_printed(browser, tmp_path, is_targeted):
+    if not shutil.which("pdftoppm"):
+        pytest.skip("no pdftoppm: install poppler-utils to see the printed page")
+    side = range(1, 9)
+    cells = pd.DataFrame([("", 2.0 ** (x / 4), 10.0 * y, is_targeted) for x in side for y in side])
+    cells.columns = ["label", "location_quotient", "growth", "is_targeted"]
+    drawn = drawing.svg_of(figures.plot_quadrant(cells, "growth, percent").figure, "fig-a")
+    file = tmp_path / "scatter.html"
+    file.write_text(f"<!DOCTYPE html><style></style>{drawn}", encoding="utf-8")
+    with Visit(browser, file) as visit:
+        visit.page.pdf(path=tmp_path / "scatter.pdf", print_background=True)
+    command = ["pdftoppm", "-r", "144", "-singlefile", "-png", "scatter.pdf", "scatter"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    group = "targeted" if is_targeted else "other"
+    ink, paper = (np.array(to_rgb(c)) for c in (theme.GROUPS[group]["color"], theme.PAPER))
+    shade = 255 * (0.55 * ink + 0.45 * paper)
+    dots = (abs(imread(tmp_path / "scatter.png")[..., :3] * 255 - shade) < 10).all(axis=-1).sum()
+    # A mark is three points wide, six pixels; edges are blended, and the median covers a few.
+    assert dots > len(cells) * 12
+
+
+def test_a_narrow_figure_fits_a_phone_and_a_wide_one_shows_that_it_goes_on(
+    browser, tmp_path, monkeypatch
+):
+    builder = Builder()
+    monkeypatch.setattr(
+        "IPython.core.interactiveshell.InteractiveShell.initialized", lambda *_: True
+    )
+    monkeypatch.setattr("IPython.display.display", builder.display)
+    builder.markdown(f"# Two figures\n\n$$y = {' + '.join(50 * 'x')}$$")
+    for name, width in (("small", theme.NARROW), ("large", theme.WIDTH)):
+        drawn = chart(figure=theme.new_axes(2.0, width=width).get_figure())
+        builder.code("", partial(report.show, drawn, f"A {name} figure", name))
+    file = tmp_path / "figures.html"
+    file.write_text(builder.page(), encoding="utf-8")
+    with Visit(browser, file, viewport={"width": 390, "height": 800}) as visit:
+        small, large = (visit.page.locator(f"#fig-{name} svg") for name in ("small", "large"))
+        assert small.bounding_box()["width"] == pytest.approx(390, abs=1)
+        assert large.bounding_box()["width"] > 500
+        shadow = "area => getComputedStyle(area, '::after').backgroundImage"
+        areas = [visit.page.locator(f"#fig-{name} .scroll") for name in ("small", "large")]
+        assert [area.evaluate(shadow) != "none" for area in areas] == [False, True]
+        cues = [visit.page.locator(f"#fig-{name} .cue") for name in ("small", "large")]
+        assert [cue.is_visible() for cue in cues] == [False, True]
+        assert visit.page.locator(".formula .cue").is_visible()
+        assert visit.page.evaluate("document.documentElement.scrollWidth") == 390
 
 
 def first_paint(browser, file, wait=0.0):

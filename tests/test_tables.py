@@ -1,6 +1,7 @@
 """Tables: what is printed, what is refused, what a spreadsheet gets."""
 
 import csv
+import dataclasses
 import io
 import math
 import re
@@ -11,7 +12,7 @@ import pandas as pd
 import pytest
 from sample_page import RECORD, table, wide_table
 
-from clusterpolicy import printing, tables
+from clusterpolicy import printing, results, tables
 from clusterpolicy.tables import Column, Table
 
 
@@ -231,12 +232,59 @@ def test_not_estimable_is_said_in_the_row():
     assert "2001-2005 against 1996-2000" in grid.text
 
 
+def checked(**fields):
+    """Return a record and a check in another base, both with `fields`."""
+    other = {"result_id": "t1-funded-broad-b1995-all-cells", "base": "b1995"}
+    return pd.DataFrame([{**RECORD, **fields}, {**RECORD, **fields, **other}])
+
+
 def test_numbers_to_check_name_their_record_and_inputs():
-    grid = read(tables.check_numbers_table(pd.DataFrame([RECORD])))
+    grid = read(tables.check_numbers_table(checked()))
     row = dict(zip(grid.rows[0], grid.rows[1], strict=True))
     assert row["Result"] == RECORD["result_id"]
-    assert row["Draws"] == "9,999"
-    assert row["Inputs"].startswith("0123456789ab")
+    assert row["Base"] == "b2000"
+    assert "inputs 0123456789ab" in grid.text
+    assert "9,999 draws; " in grid.text
+    assert "funded clock; broad reading of the fields; " in grid.text
+    assert row["Standard error log points x 100"] == "1.90"
+    assert [row[name] for name in ("Cells", "Targeted", "Blocks")] == ["563", "214", "105"]
+
+
+def test_what_differs_between_records_has_a_column():
+    rows = checked()
+    rows.loc[1, ["clock", "fields_map", "draws"]] = "planned", "narrow", 99
+    grid = read(tables.check_numbers_table(rows))
+    row = dict(zip(grid.rows[0], grid.rows[2], strict=True))
+    assert (row["Clock"], row["Reading"], row["Draws"]) == ("planned", "narrow", "99")
+    assert "funded clock" not in grid.text
+
+
+def test_every_field_of_a_record_can_be_reached_from_the_page():
+    record = dataclasses.asdict(results.Estimate(**RECORD))
+    saved = saved_csv(read(tables.check_numbers_table(pd.DataFrame([record]))))
+    assert {*saved[0]} >= {*record}
+    fields = {"strict_low": -9.5, "strict_high": 8.5, "strict_p": 0.7, "band_low": -12.0}
+    grid = read(tables.check_numbers_table(checked(**fields)))
+    row = dict(zip(grid.rows[0], grid.rows[1], strict=True))
+    assert row["Strict interval from"] == "−9.50"
+    assert row["Strict to"] == "+8.50"
+    assert row["Strict p"] == "0.700"
+    assert row["Band from"] == "−12.00"
+
+
+def test_tests_are_listed_for_the_records_that_have_them():
+    tested = {"pretrend_p": 0.165, "pretrend_detectable": 28.5, "breakdown": 0.5}
+    tested |= {"honest_low": -math.inf, "honest_high": 148.7, "uneven_ratio": 2.56, "wild_p": None}
+    bare = {**RECORD, **dict.fromkeys(tested), "result_id": "bare"}
+    rows = pd.DataFrame([{**RECORD, **tested}, bare])
+    grid = read(tables.check_tests_table(rows))
+    assert len(grid.rows) == 2
+    row = dict(zip(grid.rows[0], grid.rows[1], strict=True))
+    assert row["p of the years before"] == "0.165"
+    assert row["Difference it would find"] == "28.50"
+    assert row["Breakdown, times the largest change before"] == "0.50"
+    assert (row["Honest bounds from"], row["Honest bounds to"]) == ("−∞", "+148.70")
+    assert row["Variance of the units, times the average"] == "2.56"
 
 
 def test_phrase_matrix_draws_its_figures_from_the_records():

@@ -44,9 +44,17 @@ def describe_paths(data: pd.DataFrame, base: int, last: int) -> str:
 
 
 def describe_event_study(
-    drawn: pd.DataFrame, base: int, term: tuple[int, int], outcome: str, unit: str
+    drawn: pd.DataFrame,
+    base: int,
+    term: tuple[int, int],
+    outcome: str,
+    unit: str,
+    ends: pd.DataFrame,
 ) -> str:
-    """Say how the estimates run before, in and after the term, and where they leave out zero."""
+    """Say how the estimates run before, in and after the term, and where they leave out zero.
+
+    `ends` are those that the drawing cuts, with ``year``, ``value`` and ``is_band``.
+    """
     if drawn.empty:
         return f"Event study of {outcome}: no year could be estimated."
     sentences = [f"Event study of {outcome}, {unit} against the base year FY{base}."]
@@ -76,6 +84,14 @@ def describe_event_study(
             if excludes_zero(row[low], row[high])
         ]
         sentences.append(f"{name} leaves out zero in {listed(years) or 'no year'}.")
+    for name, is_band in (("Intervals", False), ("The band", True)):
+        cut = [
+            f"{number(row.value, signed=True)} in FY{row.year}"
+            for row in ends[ends["is_band"] == is_band].itertuples()
+        ]
+        if cut:
+            verb = "goes" if is_band else "go"
+            sentences.append(f"{name} {verb} beyond the drawing, to {listed(cut)}.")
     return " ".join(sentences)
 
 
@@ -85,8 +101,10 @@ def listed(items: Sequence[str]) -> str:
     return f"{', '.join(rest)} and {last}" if rest else last
 
 
-def describe_forest(data: pd.DataFrame, label: str, is_estimated: pd.Series, unit: str) -> str:
-    """Say between what the estimates lie, how many leave out zero and which are missing."""
+def describe_forest(
+    data: pd.DataFrame, label: str, is_estimated: pd.Series, unit: str, limit: float
+) -> str:
+    """Say between what the estimates lie, how many leave out zero, are cut and are missing."""
     shown = data[is_estimated]
     alt = f"Forest plot of {len(data)} estimates, {unit}."
     if not shown.empty:
@@ -99,6 +117,13 @@ def describe_forest(data: pd.DataFrame, label: str, is_estimated: pd.Series, uni
             f"{number(top['estimate'], signed=True)} ({top[label]}); the interval leaves out zero "
             f"in {sum(clear)} of {len(shown)}."
         )
+        cut = [
+            f"{row[label]} ({interval(row['low'], row['high'])})"
+            for _, row in shown.iterrows()
+            if max(abs(row["low"]), abs(row["high"])) > limit
+        ]
+        if cut:
+            alt += f" The interval goes beyond the drawing for {listed(cut)}."
     if len(shown) < len(data):
         names = [str(name) for name in data.loc[~is_estimated, label]]
         alt += f" Not estimable: {listed(names)}."

@@ -451,7 +451,7 @@ def _verdicts(phrases: pd.DataFrame) -> str:
     listed = parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
     blank = int((phrases["figure"] == "no public figure").sum())
     return (
-        f"Of {len(phrases)} phrases of the policy page, {listed}; for {blank} of them there is no "
+        f"Of {len(phrases)} phrases of the policy page, {listed}; for {blank} of them we found no "
         "public figure."
     )
 

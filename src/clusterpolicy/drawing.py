@@ -26,6 +26,11 @@ _LETTER_SCALE = 'transform="scale(0.015625)"'
 _SMALLER_LETTER_SCALE = 'transform="scale(.15625)"'
 # Hundredths of the letters' size: a blank of either font is wider than this.
 NARROWEST_BLANK = 20
+# Pixels: a figure up to this width shrinks to a phone and can still be read; one above this height
+# may be taller than others on paper.
+WIDTH_OF_A_PHONE_FIGURE = 520
+HEIGHT_OF_A_TALL_FIGURE = 500
+WHOLE = "whole"  # gid of a figure that pages always show whole, as theme gives it
 SHORTEST_SHARED_WORD = 3
 _PLACED = re.compile(r'<use href="#(l\d+)"(?: x="(-?\d+)")?/>')
 _RUN = re.compile(rf"(?:{_PLACED.pattern.replace('(l', '(?:l').replace('(-?', '(?:-?')}){{3,}}")
@@ -59,7 +64,8 @@ def svg_of(figure: Figure, prefix: str, alt: str = "") -> str:
     Returns
     -------
     str
-        ``<svg role="img">`` whose description is `alt`, the same bytes each time.
+        ``<svg role="img">`` whose description is `alt`, the same bytes each time. Its class tells
+        the style sheet whether it may shrink to a phone, and whether it is tall.
     """
     import matplotlib
 
@@ -84,8 +90,14 @@ def svg_of(figure: Figure, prefix: str, alt: str = "") -> str:
     head = re.match(r"<svg[^>]*>", drawn).group()
     box = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', head)
     width, height = (round(float(points) * 4 / 3) for points in box.groups())
+    classes = [
+        *(["narrow"] if width <= WIDTH_OF_A_PHONE_FIGURE else []),
+        *([WHOLE] if figure.get_gid() == WHOLE else []),
+        *(["tall"] if height > HEIGHT_OF_A_TALL_FIGURE else []),
+    ]
+    kind = f' class="{" ".join(classes)}"' if classes else ""
     opening = (
-        f'<svg role="img" aria-labelledby="{prefix}-alt" width="{width}" height="{height}" '
+        f'<svg{kind} role="img" aria-labelledby="{prefix}-alt" width="{width}" height="{height}" '
         f'stroke-linejoin="round" {box.group()}><desc id="{prefix}-alt">{escape(alt)}</desc>'
     )
     return opening + drawn[len(head) :]

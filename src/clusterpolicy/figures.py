@@ -43,6 +43,8 @@ __all__ = [
 ]
 
 SHADES = LinearSegmentedColormap.from_list("shades", ["#eef3f6", "#9cc3dc", "#2a7fb0", "#003f66"])
+SCORECARD = "What the policy said, and what is found"
+SCORECARD_NOTE = "figure and shade: grade of the evidence, from 0 (no public figure) to 5"
 LARGE = 0.25  # standard deviations from which a regression no longer mends a difference
 
 
@@ -76,39 +78,33 @@ def plot_forest(estimates: pd.DataFrame, label: str, *, source: str = theme.OWN_
     unit = theme.single(estimates, "unit", where)
     columns += ["verdict"] if "verdict" in estimates else []
     data = estimates[columns].reset_index(drop=True)
-    left, right = 2.2, 2.0
-    texts = [theme.wrap(str(text), left - theme.MARGIN - 0.1) for text in data[label]]
-    heights = [max(2, len(lines)) * theme.LINE + 0.1 for lines in texts]
-    axes = theme.new_axes(sum(heights), left, right, top=0.65)
-    axes.set(ylim=(sum(heights), 0), yticks=[])
     is_estimated = (data["status"] == "estimated") & data["estimate"].notna()
-    _forest_limits(axes, data[is_estimated])
+    limit = theme.axis_limit(data[is_estimated])
+    note = "filled: interval leaves out zero; ticks: smallest effect the test would find"
+    if (data.loc[is_estimated, ["low", "high"]].abs() > limit).any(axis=None):
+        note += "; arrow: the interval goes on"
+    rows = [_forest_row(row, is_estimated[row.Index], label) for row in data.itertuples()]
+    axes, places = theme.open_rows(rows, f"Estimates with their intervals, {unit}", note)
+    _forest_limits(axes, data[is_estimated], limit)
     theme.zero_line(axes, "x")
     theme.set_numbers(axes, "x", signed=True)
-    middles = np.cumsum(heights) - np.array(heights) / 2
-    for row, y, lines in zip(data.itertuples(), middles, texts, strict=True):
-        theme.row_text(axes, -(left - theme.MARGIN), y, "\n".join(lines))
+    for row, y in zip(data.itertuples(), places, strict=True):
         if is_estimated[row.Index]:
-            _forest_row(axes, row, y)
-        else:
-            room = theme.WIDTH - left - theme.MARGIN - 0.1
-            theme.row_text(
-                axes,
-                0.1,
-                y,
-                "\n".join(theme.wrap(f"not estimable: {row.reason}", room)),
-                **theme.PATCH,
-            )
-    axes.set_xlabel(unit)
-    note = "filled dot: interval leaves out zero; grey ticks: smallest effect the test would find"
-    theme.set_title(axes, f"Estimates with their intervals, {unit}", note)
+            theme.draw_interval(axes, y, row.estimate, row.low, row.high, limit)
+            if np.isfinite(row.mde):
+                ticks = {"color": theme.MUTED, "ms": 11, "mew": 1.2, "gid": "mde"}
+                axes.plot([-row.mde, row.mde], [y, y], "|", **ticks)
+    what = _unit_of(estimates, unit)
+    axes.set_xlabel(what)
     first, last = _span_of(estimates["term_years"])
+    baseline = estimates.get("baseline_years", pd.Series(dtype=str)).dropna()
+    against = f" against {format_years(*_span_of(baseline))}" if len(baseline) else ""
     return theme.close_chart(
         axes,
-        alt=alttext.describe_forest(data, label, is_estimated, unit),
+        alt=alttext.describe_forest(data, label, is_estimated, unit, limit),
         data=data,
-        unit=unit,
-        years=format_years(first, last),
+        unit=what,
+        years=format_years(first, last) + against,
         source=source,
     )
 
@@ -168,6 +164,7 @@ def plot_targeted_map(
     side = (theme.WIDTH - 2 * theme.MARGIN) / n_cols
     bottom = max(tops.values()) + 1
     axes = theme.new_axes(bottom * side, theme.MARGIN, theme.MARGIN, top=0.35, bottom=theme.MARGIN)
+    axes.get_figure().set_gid(theme.WHOLE)
     axes.set(xlim=(0, n_cols), ylim=(bottom, 0), xticks=[], yticks=[])
     axes.spines["bottom"].set_visible(False)
     scale = Normalize(min(0, data["value"].min()), data["value"].max() or 1)
@@ -223,18 +220,33 @@ def plot_scorecard(phrases: pd.DataFrame, *, source: str = theme.POLICY_FACTS) -
             f"{where}: found verdict {row['verdict']!r}, grade {row['grade']!r} for "
             f"{row['phrase']!r}: use {', '.join(VERDICT_MARKS)} and a whole grade from 0 to 5"
         )
-    column = 0.86
-    left = theme.WIDTH - theme.MARGIN - column * len(VERDICT_MARKS)
+    column = 0.7
+    left = theme.NARROW - theme.MARGIN - column * len(VERDICT_MARKS)
     texts = [theme.wrap(text, left - theme.MARGIN - 0.12) for text in data["phrase"]]
     heights = [len(lines) * theme.LINE + 0.12 for lines in texts]
-    axes = theme.new_axes(sum(heights), left, theme.MARGIN, top=1.0, bottom=theme.MARGIN)
+    heads = [theme.wrap(verdict, column - 0.02) for verdict in VERDICT_MARKS]
+    above = max(map(len, heads)) * theme.LINE + 0.04
+    top = above + theme.room_above(SCORECARD, SCORECARD_NOTE, theme.NARROW)
+    foot = theme.MARGIN
+    axes = theme.new_axes(sum(heights), left, theme.MARGIN, top, foot, theme.NARROW)
     axes.set(xlim=(0, len(VERDICT_MARKS)), ylim=(sum(heights), 0), xticks=[], yticks=[])
     top = 0.0
     for row, lines, height in zip(data.itertuples(), texts, heights, strict=True):
         theme.row_text(axes, -(left - theme.MARGIN), top + height / 2, "\n".join(lines))
         _draw_verdict(axes, row.verdict, row.grade, top, height)
         top += height
-    _label_scorecard(axes)
+    for place, head in enumerate(heads):
+        axes.annotate(
+            "\n".join(head),
+            (place + 0.5, 1),
+            xycoords=("data", "axes fraction"),
+            xytext=(0, 4),
+            textcoords="offset points",
+            ha="center",
+            va="bottom",
+            linespacing=1.1,
+        )
+    theme.set_title(axes, SCORECARD, SCORECARD_NOTE, above)
     return theme.close_chart(
         axes,
         alt=alttext.describe_scorecard(data),
@@ -272,32 +284,32 @@ def plot_balance(
     theme.require(balance, ["variable", "value", "low", "high"], "plot_balance")
     columns = ["variable", "value", "low", "high"]
     data = balance[columns].sort_values("value", key=abs, ascending=False, ignore_index=True)
-    left = 2.35
-    texts = [theme.wrap(text, left - theme.MARGIN - 0.1) for text in data["variable"]]
-    heights = [max(2, len(lines)) * theme.LINE + 0.06 for lines in texts]
-    axes = theme.new_axes(sum(heights), left, 1.55, top=0.65, bottom=0.55)
-    axes.set_ylim(sum(heights), 0)
+    note = "dashed: a quarter of a standard deviation; line: interval; filled: leaves out zero"
+    rows = [
+        theme.Row(
+            row.variable,
+            f"{number(row.value, 2, signed=True)} ({interval(row.low, row.high, 2)})",
+        )
+        for row in data.itertuples()
+    ]
+    axes, places = theme.open_rows(rows, "Targeted minus other cells before the term", note)
     reach = 1.1 * max(0.5, data[["low", "high"]].abs().max().max())
-    axes.set(xlim=(-reach, reach), yticks=[])
+    axes.set_xlim(-reach, reach)
     axes.axvspan(-LARGE, LARGE, color=theme.TERM_SHADE, linewidth=0, zorder=0)
     for limit in (-LARGE, LARGE):
-        axes.axvline(limit, color=theme.MUTED, linestyle="--", linewidth=0.9, gid="limit")
-    middles = np.cumsum(heights) - np.array(heights) / 2
-    for row, y, lines in zip(data.itertuples(), middles, texts, strict=True):
-        theme.row_text(axes, -(left - theme.MARGIN), y, "\n".join(lines))
+        axes.axvline(
+            limit, color=theme.MUTED, linestyle="--", linewidth=0.9, zorder=1.6, gid="limit"
+        )
+    for row, y in zip(data.itertuples(), places, strict=True):
         theme.draw_interval(axes, y, row.value, row.low, row.high)
-        words = f"{number(row.value, 2, signed=True)}\n({interval(row.low, row.high, 2)})"
-        theme.row_text(axes, theme.inches(axes)[0] + 0.12, y, words)
     theme.zero_line(axes, "x")
     theme.set_numbers(axes, "x", signed=True)
     axes.set_xlabel("standard deviations; to the right: larger in targeted cells")
-    note = "dashed: a quarter of a standard deviation; line: interval; filled: leaves out zero"
-    theme.set_title(axes, "Targeted minus other cells before the term", note)
     return theme.close_chart(
         axes,
         alt=alttext.describe_balance(data, LARGE),
         data=data,
-        unit="standard deviations",
+        unit="standard deviations, targeted minus other cells",
         years=years,
         source=source,
     )
@@ -365,25 +377,30 @@ def plot_waterfall(
     )
 
 
-def _forest_limits(axes: Axes, estimated: pd.DataFrame) -> None:
+def _forest_limits(axes: Axes, estimated: pd.DataFrame, limit: float) -> None:
     bounds = estimated[["estimate", "low", "high"]].assign(
         mde_high=estimated["mde"], mde_low=-estimated["mde"]
     )
     values = bounds.to_numpy(dtype=float)
-    values = values[np.isfinite(values)]
+    values = values[~np.isnan(values)].clip(-limit, limit)
     low, high = (min(0, values.min()), max(0, values.max())) if values.size else (-1.0, 1.0)
-    margin = 0.06 * (high - low or 1.0)
+    margin = 0.04 * (high - low or 1.0)
     axes.set_xlim(low - margin, high + margin)
 
 
-def _forest_row(axes: Axes, row: NamedTuple, y: float) -> None:
-    theme.draw_interval(axes, y, row.estimate, row.low, row.high)
-    if np.isfinite(row.mde):
-        axes.plot([-row.mde, row.mde], [y, y], "|", color=theme.MUTED, ms=11, mew=1.2, gid="mde")
-    text = f"{number(row.estimate, signed=True)} ({interval(row.low, row.high)})"
-    width = theme.inches(axes)[0]
-    lines = [text, *([row.verdict] if getattr(row, "verdict", None) else [])]
-    theme.row_text(axes, width + 0.12, y, "\n".join(lines))
+def _forest_row(row: NamedTuple, is_estimated: bool, label: str) -> theme.Row:
+    name = str(getattr(row, label))
+    if not is_estimated:
+        return theme.Row(name, below=f"not estimable: {row.reason}")
+    verdict = getattr(row, "verdict", None)
+    words = f"{number(row.estimate, signed=True)} ({interval(row.low, row.high)})"
+    return theme.Row(name, f"{verdict}: {words}" if verdict else words)
+
+
+def _unit_of(estimates: pd.DataFrame, unit: str) -> str:
+    """Say what the estimates are in units of, where the records tell."""
+    outcomes = estimates.get("outcome_label", pd.Series(dtype=str)).dropna().unique()
+    return f"{unit} of {outcomes[0]}, targeted minus other cells" if len(outcomes) == 1 else unit
 
 
 def _span_of(spans: pd.Series) -> tuple[int, int]:
@@ -466,22 +483,6 @@ def _draw_verdict(axes: Axes, verdict: str, grade: int, top: float, height: floa
         size=theme.BODY,
         bbox={"facecolor": shade, "edgecolor": "none", "pad": 1} if is_open else None,
     )
-
-
-def _label_scorecard(axes: Axes) -> None:
-    for place, verdict in enumerate(VERDICT_MARKS):
-        axes.annotate(
-            "\n".join(theme.wrap(verdict, 0.8)),
-            (place + 0.5, 1),
-            xycoords=("data", "axes fraction"),
-            xytext=(0, 4),
-            textcoords="offset points",
-            ha="center",
-            va="bottom",
-            linespacing=1.1,
-        )
-    note = "figure and shade: grade of the evidence, from 0 (no public figure) to 5"
-    theme.set_title(axes, "What the policy said, and what is found", note, above=0.34)
 
 
 def _luminance(color: Sequence[float]) -> float:

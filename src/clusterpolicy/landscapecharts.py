@@ -36,7 +36,10 @@ def plot_landscape(land: Landscape, *, source: str = SOURCE) -> Chart:
     """
     cells = land.cells.dropna(subset=["lq_shrunk", "excess_shrunk"])
     theme.require(cells, ["lq_shrunk", "excess_shrunk", "is_targeted"], "plot_landscape")
-    axes = theme.new_axes(2.7, left=0.62, right=0.3, top=0.66)
+    title = "Growth beyond the same industry elsewhere, percent a year"
+    note = "number of cells; circle: median of targeted, square: other"
+    above = theme.room_above(title, note, theme.NARROW)
+    axes = theme.new_axes(2.7, 0.5, 0.2, above, width=theme.NARROW)
     _draw_tiles(axes, cells)
     group = cells["is_targeted"].map({True: "targeted", False: "other"})
     medians = cells.groupby(group)[["lq_shrunk", "excess_shrunk"]].median()
@@ -45,8 +48,7 @@ def plot_landscape(land: Landscape, *, source: str = SOURCE) -> Chart:
         edge = {"markeredgecolor": theme.PAPER, "markeredgewidth": 1.5, "markersize": 11}
         axes.plot(*_place(row), linestyle="none", gid=name, **look, **edge)
     table = landscape.quadrants(land)
-    note = "number of cells; circle: median of targeted, square: other"
-    theme.set_title(axes, "Growth beyond the same industry elsewhere, percent a year", note)
+    theme.set_title(axes, title, note)
     return theme.close_chart(
         axes,
         alt=describe_landscape(table, medians),

@@ -1,14 +1,19 @@
 """The figures of the methods page: what each method does in panels whose effect is known."""
 
+from typing import NamedTuple
+
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
 
 from clusterpolicy import alttext, theme
 from clusterpolicy.methodwords import SHORT, SOURCE
 from clusterpolicy.theme import Chart, number
 from clusterpolicy.trials import METHODS, PROMISED
 
-ROW = 0.38  # inches
+ROW, HEADING = 0.25, 0.24  # inches
+# Shade of a tile by the points it is off at most: few enough steps to be told apart in print.
+SHADES = {3.0: "#f8e3d3", 10.0: "#e9a877", 100.0: theme.OTHER}
 LINES = {
     "off": ("all panels", theme.GROUPS["targeted"]),
     "off-unwarned": ("no warning", theme.GROUPS["other"]),
@@ -33,69 +38,81 @@ def plot_shares(trials: pd.DataFrame, measure: str, title: str, *, source: str =
     Returns
     -------
     Chart
-        A filled dot is where the promise lies inside the Monte Carlo interval.
+        A heat table: a tile holds its number, a mark for too few, too many or as promised, and
+        is the darker the further it is off. As promised is what has the promise inside its Monte
+        Carlo interval.
     """
     theme.require(trials, ["measure", "scenario", "way", "term", "estimate"], "plot_shares")
     promised = PROMISED[measure]
     columns = ["term", "sample", "way", "method", "estimate", "low", "high", "n_panels"]
     data = trials.loc[trials["measure"] == measure, columns].reset_index(drop=True)
-    rows = data[["term", "sample"]].drop_duplicates(ignore_index=True)
     ways = [way for way in METHODS if way in set(data["way"])]
-    left, top = 2.1, 1.0
-    frame = theme.new_axes(ROW * len(rows), left, theme.MARGIN, top)
-    width = theme.inches(frame)[0] / len(ways)
-    frame.set(xlim=(0, len(ways)), ylim=(len(rows), 0), xticks=[], yticks=[])
-    frame.spines["bottom"].set_visible(False)
-    for place, row in rows.iterrows():
-        theme.row_text(frame, -(left - theme.MARGIN), place + 0.5, "\n".join(_wrapped(row, left)))
-    for position, way in enumerate(ways):
-        _column(frame, data[data["way"] == way], position, promised)
-        head = "\n".join(theme.wrap(SHORT[way], width - 0.1))
-        frame.text(position + 0.05, -0.15, head, va="bottom", linespacing=1.15, color=theme.INK)
-    note = (
-        f"line: {number(promised, 0)} percent; filled: within Monte Carlo error of it; "
-        "distances as square roots"
-    )
-    theme.set_title(frame, title, note, above=0.45)
+    left = theme.MARGIN + theme.text_width("term") + 0.08
+    width = (theme.NARROW - left - theme.MARGIN / 2) / len(ways)
+    heads = [theme.wrap(SHORT[way], width - 0.005) for way in ways]
+    key = {"✓ as promised": {"facecolor": theme.PAPER, "edgecolor": theme.TARGETED}}
+    for most, words in zip(SHADES, ("off by up to 3", "up to 10", "more points"), strict=True):
+        key[words] = {"facecolor": SHADES[most], "edgecolor": "none"}
+    promise = number(promised, 0)
+    note = f"promised: {promise}; ▼ too few, ▲ too many; ✓ {promise} is inside the Monte Carlo interval"
+    groups = data.groupby("sample", sort=False)["term"].unique()
+    height = sum(HEADING + ROW * len(terms) for terms in groups)
+    above = (max(map(len, heads)) + 1.3) * theme.LINE + 0.05
+    top = above + theme.room_above(title, note, theme.NARROW)
+    axes = theme.new_axes(height, left, theme.MARGIN / 2, top, theme.MARGIN, theme.NARROW)
+    axes.set(xlim=(0, len(ways)), ylim=(height, 0), xticks=[], yticks=[])
+    axes.spines["bottom"].set_visible(False)
+    for position, head in enumerate(heads):
+        look = theme.strong(head[0]) if ways[position] == "permutation" else {}
+        _head(axes, position + 0.5, "\n".join(head), ha="center", **look)
+    theme.row_text(axes, theme.MARGIN - left, -0.05 - theme.LINE / 2, "term")
+    y = 0.0
+    for sample, terms in groups.items():
+        theme.row_text(axes, theme.MARGIN - left, y + 0.6 * HEADING, sample)
+        y += HEADING
+        for term in terms:
+            theme.row_text(axes, theme.MARGIN - left + 0.1, y + ROW / 2, str(term))
+            rows = data[(data["sample"] == sample) & (data["term"] == term)]
+            for row in rows.itertuples():
+                _tile(axes, row, ways.index(row.way), y, promised)
+            y += ROW
+    theme.draw_key(axes, key, above - 1.1 * theme.LINE)
+    theme.set_title(axes, title, note, above)
     return theme.close_chart(
-        frame,
+        axes,
         alt=describe_shares(data, title, promised),
         data=data,
-        unit="percent of panels",
+        unit=f"percent of panels; {promise} are promised",
         years="",
         source=source,
     )
 
 
-def _wrapped(row: pd.Series, left: float) -> list[str]:
-    return theme.wrap(f"term {row['term']}: {row['sample']}", left - theme.MARGIN - 0.15)
+def _head(axes: Axes, x: float, text: str, **look: object) -> None:
+    axes.text(x, -0.05, text, va="bottom", linespacing=1.1, color=theme.INK, **look)
 
 
-def _column(frame: Axes, data: pd.DataFrame, position: int, promised: float) -> None:
-    """Draw one method: a dot, its Monte Carlo interval and its number in every row."""
-
-    def at(share: float) -> float:
-        # Square roots of the share of failures: a few points matter near the promise only.
-        failures = share if promised < 50 else 100 - share
-        length = 0.44 * (max(failures, 0) / 100) ** 0.5
-        return position + (0.05 + length if promised < 50 else 0.48 - length)
-
-    frame.plot([at(promised)] * 2, [0, len(data)], color=theme.MUTED, linewidth=0.9, zorder=1)
-    for place, row in enumerate(data.itertuples()):
-        y = place + 0.5
-        holds = row.low <= promised <= row.high
-        color = theme.TARGETED if row.way == "permutation" else theme.OTHER
-        frame.hlines(y, at(row.low), at(row.high), color=color, linewidth=1.4)
-        frame.plot(
-            at(row.estimate),
-            y,
-            "o" if row.way == "permutation" else "s",
-            color=color,
-            markerfacecolor=color if holds else theme.PAPER,
-            markeredgewidth=1.3,
-            markersize=5,
+def _tile(axes: Axes, row: NamedTuple, position: int, y: float, promised: float) -> None:
+    """Draw one share: shade and mark say how it lies to the promise."""
+    holds = row.low <= promised <= row.high
+    off = abs(row.estimate - promised)
+    shade = theme.PAPER if holds else next(c for most, c in SHADES.items() if off <= most)
+    axes.add_patch(
+        Rectangle(
+            (position + 0.02, y + 0.015),
+            0.96,
+            ROW - 0.03,
+            facecolor=shade,
+            edgecolor=theme.TARGETED if holds else "none",
+            linewidth=0.8,
+            gid="holds" if holds else "fails",
         )
-        frame.text(position + 0.95, y, number(row.estimate), va="center", ha="right")
+    )
+    mark = "✓" if holds else "▲" if row.estimate > promised else "▼"
+    ink = theme.PAPER if shade == theme.OTHER else theme.INK
+    middle = y + ROW / 2
+    axes.text(position + 0.08, middle, mark, va="center", color=ink)
+    axes.text(position + 0.93, middle, number(row.estimate), va="center", ha="right", color=ink)
 
 
 def describe_shares(data: pd.DataFrame, title: str, promised: float) -> str:
@@ -133,7 +150,10 @@ def plot_power(trials: pd.DataFrame, *, source: str = SOURCE) -> Chart:
     data = chosen.loc[is_null | (chosen["measure"] == "power"), columns]
     data = data.sort_values(["term", "effect"], ignore_index=True)
     marks = chosen[chosen["measure"] == "power-at-detectable"]
-    axes = theme.new_axes(2.9, right=0.9, top=0.75)
+    title = "Panels in which the effect is found, percent"
+    note = "shade: Monte Carlo error; diamond: the effect printed as detectable; line: 80 percent"
+    top = theme.room_above(title, note, theme.NARROW) + 0.1
+    axes = theme.new_axes(2.9, right=0.75, top=top, width=theme.NARROW)
     axes.set(xlim=(0, data["effect"].max()), ylim=(0, 100))
     axes.axhline(80, color=theme.MUTED, linewidth=0.9, zorder=1)
     ends = []
@@ -148,8 +168,7 @@ def plot_power(trials: pd.DataFrame, *, source: str = SOURCE) -> Chart:
     theme.set_numbers(axes, "x")
     theme.label_ends(axes, data["effect"].max(), ends)
     axes.set_xlabel("effect in the panels, percent")
-    note = "shade: Monte Carlo error; diamond: the effect printed as detectable; line: 80 percent"
-    theme.set_title(axes, "Panels in which the effect is found, percent", note)
+    theme.set_title(axes, title, note)
     return theme.close_chart(
         axes,
         alt=describe_power(data, marks),
@@ -195,7 +214,10 @@ def plot_trends(trends: pd.DataFrame, *, source: str = SOURCE) -> Chart:
     columns = ["effect", "measure", "estimate", "low", "high", "n_panels"]
     shown = trends["measure"].isin(["off", "off-unwarned", "warning"])
     data = trends.loc[shown, columns].sort_values(["measure", "effect"], ignore_index=True)
-    axes = theme.new_axes(2.7, right=1.5, top=0.75)
+    title = "Bias of the estimate of term 1, percent"
+    note = "above: share of panels in which the test of the years before gives warning"
+    top = theme.room_above(title, note, theme.NARROW) + 0.1
+    axes = theme.new_axes(2.7, left=0.5, right=1.05, top=top, width=theme.NARROW)
     last = data["effect"].max()
     axes.set_xlim(-0.05 * last, 1.05 * last)
     ends = []
@@ -212,14 +234,13 @@ def plot_trends(trends: pd.DataFrame, *, source: str = SOURCE) -> Chart:
     theme.set_numbers(axes)
     theme.set_numbers(axes, "x")
     theme.label_ends(axes, 1.05 * last, ends)
-    axes.set_xlabel("growth a year by which targeted cells are ahead all along, percent")
-    note = "above: share of panels in which the test of the years before gives warning"
-    theme.set_title(axes, "Bias of the estimate of term 1, percent", note)
+    axes.set_xlabel("percent a year by which targeted cells are ahead all along")
+    theme.set_title(axes, title, note)
     return theme.close_chart(
         axes,
         alt=describe_trends(data),
         data=data,
-        unit="percent",
+        unit="percent of product by which the estimate is off; of panels for the warnings",
         years="",
         source=source,
     )

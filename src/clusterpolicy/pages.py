@@ -22,7 +22,7 @@ from pygments.lexers import PythonLexer
 
 from clusterpolicy.drawing import share_letters, share_words
 from clusterpolicy.mathml import UnknownTex, to_mathml
-from clusterpolicy.printing import OUTPUT_MARK
+from clusterpolicy.printing import CUE, OUTPUT_MARK
 from clusterpolicy.wording import escape
 
 if TYPE_CHECKING:
@@ -308,7 +308,7 @@ class _Renderer(IPythonRenderer):
         """Write a formula on a line of its own as MathML; a long one scrolls, by keyboard too."""
         return (
             '<span class="formula scroll" role="group" tabindex="0" aria-label="Formula">'
-            f"{_formula(body, block=True)}</span>"
+            f"{CUE}{_formula(body, block=True)}</span>"
         )
 
     def inline_math(self, body: str) -> str:

@@ -13,6 +13,9 @@ from clusterpolicy import alttext, theme
 from clusterpolicy.clusters import CELL
 from clusterpolicy.theme import Chart, number
 
+# Half the length of the stroke behind a mark, as a share of its location quotient: a few hundredths
+# of an inch would show, and a stroke of no length is not printed (PDF gives it only round caps).
+STROKE = 0.002
 DIGITS = 3  # significant ones: as many as the accounts carry for a small cell
 QUADRANT_NOTE = "circles: targeted, squares: other; large: medians; arrows: off the scale"
 
@@ -58,10 +61,12 @@ def plot_quadrant(
         )
     columns += [name for name in ("low", "high", *CELL) if name in cells]
     data = _round(cells[columns].dropna().reset_index(drop=True))
-    axes = theme.new_axes(3.9, left=0.62, right=0.3, top=0.68)
+    title = growth_label[0].upper() + growth_label[1:]
+    above = theme.room_above(title, QUADRANT_NOTE, theme.NARROW)
+    axes = theme.new_axes(3.7, left=0.62, right=0.2, top=above, width=theme.NARROW)
     medians = _draw_cells(axes, data)
     extremes = _label_extremes(axes, data)
-    theme.set_title(axes, growth_label[0].upper() + growth_label[1:], QUADRANT_NOTE)
+    theme.set_title(axes, title, QUADRANT_NOTE)
     return theme.close_chart(
         axes,
         alt=alttext.describe_quadrant(data, medians, extremes),
@@ -131,11 +136,13 @@ def _draw_cells(axes: Axes, data: pd.DataFrame) -> pd.DataFrame:
 
 
 def _draw_dots(axes: Axes, rows: pd.DataFrame, group: str) -> None:
-    """Draw the cells of a group as one path of strokes without length, whose caps are the marks.
+    """Draw the cells of a group as one path of the shortest strokes, whose caps are the marks.
 
     Hundreds of markers, each referred to by itself, would be a tenth of the page.
     """
     points = rows[["location_quotient", "growth"]].to_numpy().repeat(2, axis=0)
+    points[0::2, 0] *= 1 - STROKE
+    points[1::2, 0] *= 1 + STROKE
     path = Path(points, [Path.MOVETO, Path.LINETO] * len(rows))
     path.should_simplify = False
     dots = PathPatch(

@@ -8,10 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path
 
-from clusterpolicy import robustness, spillovers, theme
+from clusterpolicy import robustness, spillovers, theme, yearaxis
 from clusterpolicy.effects import MAIN_SAMPLE, SAMPLES
 from clusterpolicy.robustness import CHOICES
 from clusterpolicy.theme import Chart, number
+from clusterpolicy.wording import format_years
 
 ROW = 0.17  # inches per row of choices
 # Words of the page for the choices of a specification, and short ones for its data.
@@ -86,8 +87,21 @@ def plot_specification_curve(
         for option in sorted(set(table[choice]) - {declared[choice]}, key=_rank)
         if table[choice].nunique() > 1
     ]
+    names = [
+        OPTIONS.get(option, f"base {option[1:]}" if choice == "base" else option)
+        for choice, option in rows
+    ]
     height, gap = 2.0, 0.12
-    axes = theme.new_axes(height + gap + ROW * len(rows), left=2.4, top=0.65, bottom=0.2)
+    title = f"Estimates of all specifications in order, {_percent_of(main)}"
+    note = "band: intervals; dot: the main estimate; bars: choices that differ from its own"
+    axes = theme.new_axes(
+        height + gap + ROW * len(rows),
+        left=theme.MARGIN + max(map(theme.text_width, names), default=0.5) + 0.1,
+        right=0.2,
+        top=theme.room_above(title, note, theme.NARROW) + 0.06,
+        bottom=0.2,
+        width=theme.NARROW,
+    )
     reach = table[["low", "high"]].replace([np.inf, -np.inf], np.nan)
     low, high = reach.min().min(), reach.max().max()
     # One axis for both parts: rows of choices lie below the lowest estimate.
@@ -113,7 +127,7 @@ def plot_specification_curve(
         y = low - unit * (gap + ROW * (position + 0.5))
         _runs(axes, (table[choice] == option).to_numpy(), y)
         axes.annotate(
-            OPTIONS.get(option, f"base {option[1:]}" if choice == "base" else option),
+            names[position],
             (0, y),
             xycoords=("axes fraction", "data"),
             xytext=(-6, 0),
@@ -121,17 +135,25 @@ def plot_specification_curve(
             ha="right",
             va="center",
         )
-    note = "band: intervals; dot: the main estimate; bars: choices that differ from its own"
-    theme.set_title(axes, "Estimates of all specifications in order, percent", note)
+    theme.set_title(axes, title, note, above=0.06)
     shown = table[[*CHOICES, "estimate", "low", "high"]].round(1)
     return theme.close_chart(
         axes,
         alt=_describe_curve(table),
         data=shown.replace(SHORT_WORDS),
-        unit="percent",
-        years="",
+        unit=_percent_of(main),
+        years=_years_of(main),
         source=source,
     )
+
+
+def _percent_of(main: Mapping[str, object]) -> str:
+    return f"percent of {main['outcome_label']}, targeted minus other cells"
+
+
+def _years_of(main: Mapping[str, object]) -> str:
+    term, baseline = (yearaxis.year_span(main[f"{name}_years"]) for name in ("term", "baseline"))
+    return f"{format_years(*term)} against {format_years(*baseline)}"
 
 
 def _rank(option: str) -> int:
@@ -197,7 +219,10 @@ def plot_checks(
     data = pd.concat([rows.assign(check=name) for name, rows in lanes.items()])
     theme.require(data, ["check", "sample", "estimate", "low", "high"], "plot_checks")
     height = 0.3
-    axes = theme.new_axes(height * len(lanes), left=1.75, top=0.65, bottom=0.5)
+    title = "Estimates when one thing is changed, percent"
+    note = "a stroke: one refit; dashed and shaded: the main estimate with its interval"
+    above = theme.room_above(title, note, theme.NARROW)
+    axes = theme.new_axes(height * len(lanes), 1.75, 0.2, above, 0.5, theme.NARROW)
     axes.set(ylim=(len(lanes), 0), yticks=[])
     ends = [*data["estimate"], main["low"], main["high"], 0]
     ends = [end for end in ends if np.isfinite(end)]
@@ -211,9 +236,8 @@ def plot_checks(
         theme.row_text(axes, -(1.75 - theme.MARGIN), position + 0.5, name)
         _ticks(axes, rows["estimate"], position + 0.5, 0.3)
     theme.set_numbers(axes, "x", signed=True)
-    axes.set_xlabel("percent")
-    note = "a stroke: one refit; dashed and shaded: the main estimate with its interval"
-    theme.set_title(axes, "Estimates when one thing is changed, percent", note)
+    axes.set_xlabel(f"percent of {main['outcome_label']}", x=1, ha="right")
+    theme.set_title(axes, title, note)
     spans = "; ".join(
         f"{name.lower()} ({len(rows)}): {number(rows['estimate'].min(), 1, signed=True)} to "
         f"{number(rows['estimate'].max(), 1, signed=True)}"
@@ -225,8 +249,8 @@ def plot_checks(
         alt=f"Refits around the main estimate of {number(main['estimate'], 1, signed=True)} "
         f"percent, by kind of check: {spans} percent.",
         data=shown.round({"estimate": 2}),
-        unit="percent",
-        years="",
+        unit=_percent_of(main),
+        years=_years_of(main),
         source=source,
     )
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 from clusterpolicy.printing import Column, Table, csv_text, to_html
 from clusterpolicy.wording import (
+    MISSING,
     figure_in_words,
     format_estimate,
     format_interval,
@@ -22,6 +23,7 @@ __all__ = [
     "Column",
     "Table",
     "check_numbers_table",
+    "check_tests_table",
     "conflicts_table",
     "counts_table",
     "csv_text",
@@ -221,28 +223,131 @@ def _span(data: pd.DataFrame, name: str) -> str:
 
 
 def check_numbers_table(estimates: pd.DataFrame, source: str = "data/results") -> Table:
-    """List every estimate with what is needed to check it: id, inference, draws, inputs."""
+    """List every estimate with its intervals and what they rest on; all else is in the CSV.
+
+    Parameters
+    ----------
+    estimates : DataFrame
+        Records of ``results.Estimate``. What is the same in all of them, such as clock, reading
+        and inputs, is said once above the table, and needs no column.
+    source : str
+        Where the records are kept.
+
+    Returns
+    -------
+    Table
+        Its data, and so its CSV, hold every field of the records.
+    """
+    once = {
+        "clock": "{} clock",
+        "fields_map": "{} reading of the fields",
+        "base": "base {}",
+        "draws": "{} draws",
+        "input_hash": "inputs {}",
+    }
+    alike = {name: _alike(estimates, name) for name in once}
+    varying = [
+        Column(name, label, kind=kind)
+        for name, label, kind in (
+            ("clock", "Clock", "text"),
+            ("fields_map", "Reading", "text"),
+            ("base", "Base", "code"),
+            ("draws", "Draws", "number"),
+            ("input_hash", "Inputs", "code"),
+        )
+        if not alike[name]
+    ]
     columns = (
         Column("result_id", "Result", kind="code"),
         Column("outcome_label", "Outcome"),
-        Column("sample", "Sample"),
-        Column("estimate", "Estimate", kind="signed", decimals=2, missing="n.e."),
-        Column("low", "From", kind="signed", decimals=2, missing="n.e."),
-        Column("high", "To", kind="signed", decimals=2, missing="n.e."),
+        *[column for column in varying if column.name != "input_hash"],
+        Column("n_cells", "Cells", kind="number"),
+        Column("n_targeted", "Targeted", kind="number"),
+        Column("n_blocks", "Blocks", kind="number"),
+        Column("n_observations", "Cell-years", kind="number"),
+        _signed("estimate", "Estimate", "n.e."),
+        _signed("low", "Interval from", "n.e."),
+        _signed("high", "Interval to", "n.e."),
         Column("unit", "Unit"),
         Column("p_value", "p", kind="p", decimals=3),
         Column("adjusted_p", "p adjusted for its family", kind="p", decimals=3),
-        Column("smallest_p", "Smallest p possible", kind="number", decimals=4),
-        Column("std_error", "Standard error by prefecture", kind="number", decimals=2),
-        Column("wild_p", "p of the wild bootstrap", kind="p", decimals=3),
-        Column("method", "Inference"),
-        Column("draws", "Draws", kind="number"),
-        Column("n_observations", "Observations", kind="number"),
-        Column("status", "Status"),
-        Column("input_hash", "Inputs", kind="code"),
+        _signed("strict_low", "Strict interval from"),
+        _signed("strict_high", "Strict to"),
+        Column("strict_p", "Strict p", kind="p", decimals=3),
+        _signed("band_low", "Band from"),
+        _signed("band_high", "Band to"),
+        Column("mde", "Smallest effect seen", kind="number", decimals=2),
+        Column("std_error", "Standard error", "log points x 100", "number", 2),
+        Column("grade", "Grade", kind="grade"),
+        *[column for column in varying if column.name == "input_hash"],
     )
-    short = estimates.assign(input_hash=estimates["input_hash"].astype(str).str[:12])
-    return Table(short, columns, "as stated in each row", "", source, NOT_ESTIMABLE)
+    columns = _with_values(estimates, columns)
+    data = _with_columns(estimates, columns)
+    said = [once[name].format(value) for name, value in alike.items() if value]
+    years = "; ".join([*said, " or ".join(estimates["method"].dropna().unique())])
+    unit = "ends, band and smallest effect in the unit of their row"
+    return Table(data, columns, unit, years, source, NOT_ESTIMABLE)
+
+
+def check_tests_table(estimates: pd.DataFrame, source: str = "data/results") -> Table:
+    """List the tests behind each estimate: years before the term, honest bounds, other inference.
+
+    Parameters
+    ----------
+    estimates : DataFrame
+        Records of ``results.Estimate``; those without any of these tests are left out.
+    source : str
+        Where the records are kept.
+
+    Returns
+    -------
+    Table
+    """
+    columns = (
+        Column("result_id", "Result", kind="code"),
+        Column("smallest_p", "Smallest p possible", kind="number", decimals=4),
+        Column("uneven_ratio", "Variance of the units, times the average", "", "number", 2),
+        Column("uneven_p", "p of that", kind="p", decimals=3),
+        Column("wild_p", "p of the wild bootstrap", kind="p", decimals=3),
+        _signed("wild_low", "Its interval from"),
+        _signed("wild_high", "Its interval to"),
+        Column("pretrend_p", "p of the years before", kind="p", decimals=3),
+        Column("pretrend_detectable", "Difference it would find", "", "number", 2),
+        Column("breakdown", "Breakdown, times the largest change before", "", "number", 2),
+        _signed("honest_low", "Honest bounds from"),
+        _signed("honest_high", "Honest bounds to"),
+        Column("n_groups", "Prefectures", kind="number"),
+    )
+    data = _with_columns(estimates, columns)[[column.name for column in columns]]
+    has_test = data[["uneven_p", "wild_p", "pretrend_p", "breakdown"]].notna().any(axis=1)
+    data = data[has_test].reset_index(drop=True)
+    return Table(data, columns, "percent, where not a p or said otherwise", "", source)
+
+
+def _signed(name: str, label: str, missing: str = MISSING) -> Column:
+    return Column(name, label, kind="signed", decimals=2, missing=missing)
+
+
+def _alike(estimates: pd.DataFrame, name: str) -> str:
+    """Return what all records that have it share, ready to print; nothing if they differ."""
+    known = estimates[name][~estimates[name].isin(["", 0])] if name in estimates else []
+    values = pd.Series(known).dropna().unique()
+    if len(values) != 1:
+        return ""
+    if name == "input_hash":
+        return str(values[0])[:12]
+    return format_number(values[0]) if name == "draws" else str(values[0])
+
+
+def _with_values(estimates: pd.DataFrame, columns: tuple[Column, ...]) -> tuple[Column, ...]:
+    """Leave out the columns in which no record has a value."""
+    return tuple(c for c in columns if c.name in estimates and estimates[c.name].notna().any())
+
+
+def _with_columns(estimates: pd.DataFrame, columns: tuple[Column, ...]) -> pd.DataFrame:
+    """Add the columns that these records lack, empty."""
+    names = [column.name for column in columns]
+    return estimates.reindex(columns=list(dict.fromkeys([*estimates.columns, *names])))
 
 
 def phrases_table(

@@ -6,14 +6,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 import matplotlib
+import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
-from matplotlib.patches import Rectangle
+from matplotlib.patches import PathPatch, Rectangle
+from matplotlib.path import Path
 from matplotlib.text import Text
 from matplotlib.textpath import text_to_path
 
@@ -27,6 +30,10 @@ with matplotlib.rc_context():
 # outlines are drawn on every machine.
 FONTS = ["DejaVu Sans", "IPAexGothic"]
 WIDTH = 7.2  # inches: the text column of a report
+# A figure of this width fits a phone of 390 pixels whole, with letters of nine pixels.
+NARROW = 5.2
+# The gid of a figure whose shape says more than its small letters: pages always show it whole.
+WHOLE = "whole"
 SMALL, BODY = 9.0, 10.0  # points
 LINE = 0.165  # inches from one line of small text to the next
 MARGIN = 0.12  # inches that stay free at the edge of a figure
@@ -108,7 +115,12 @@ def styled() -> Iterator[None]:
 
 
 def new_axes(
-    height: float, left: float = 0.6, right: float = 0.3, top: float = 0.45, bottom: float = 0.55
+    height: float,
+    left: float = 0.6,
+    right: float = 0.3,
+    top: float = 0.45,
+    bottom: float = 0.55,
+    width: float = WIDTH,
 ) -> Axes:
     """Open a figure with one set of axes, all measured in inches.
 
@@ -118,6 +130,8 @@ def new_axes(
         Height of the axes; the figure grows by the margins.
     left, right, top, bottom : float
         Margins around the axes.
+    width : float
+        Width of the figure.
 
     Returns
     -------
@@ -125,9 +139,9 @@ def new_axes(
         On a figure of its own that pyplot knows nothing about.
     """
     total = height + top + bottom
-    figure = Figure(figsize=(WIDTH, total))
+    figure = Figure(figsize=(width, total))
     axes = figure.add_axes(
-        (left / WIDTH, bottom / total, (WIDTH - left - right) / WIDTH, height / total)
+        (left / width, bottom / total, (width - left - right) / width, height / total)
     )
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
@@ -150,7 +164,10 @@ def inches_up(axes: Axes) -> float:
 @cache
 def text_width(text: str, size: float = SMALL, weight: str = "normal") -> float:
     """Measure one line of text, in inches, as its outlines will stand in an SVG."""
-    font = FontProperties(family=FONTS, size=size, weight=weight)
+    # The Japanese face has no bold, and to ask for one is written to standard error.
+    font = FontProperties(
+        family=FONTS[: None if weight == "normal" else 1], size=size, weight=weight
+    )
     with _refusing_boxes([text]):
         return text_to_path.get_text_width_height_descent(text, font, ismath=False)[0] / 72
 
@@ -183,7 +200,7 @@ def wrap(text: str, width: float, size: float = SMALL, weight: str = "normal") -
 
 def number(value: float, decimals: int = 1, signed: bool = False) -> str:
     """Write a number as `wording.format_number` does, and say so where there is none."""
-    return format_number(value, decimals, signed) if math.isfinite(value) else "not defined"
+    return "not defined" if math.isnan(value) else format_number(value, decimals, signed)
 
 
 def plain(value: float) -> str:
@@ -206,6 +223,32 @@ def larger_unit(unit: str, largest: float) -> tuple[str, float]:
     return f"million {unit}", 1e6
 
 
+def room_above(title: str, note: str = "", width: float = WIDTH) -> float:
+    """Return the inches above the axes that :func:`set_title` needs."""
+    return 0.26 + 1.15 * LINE * len(_title_lines(title, note, width))
+
+
+def _title_lines(title: str, note: str, width: float) -> list[tuple[str, bool]]:
+    """Break title and note into lines, each with whether it belongs to the title."""
+    room = width - 2 * MARGIN
+    weight = strong(title).get("weight", "normal")
+    lines = [(line, True) for line in wrap(title, room, BODY, weight)]
+    return lines + [(line, False) for line in _note_lines(note, room)]
+
+
+def _note_lines(note: str, room: float) -> list[str]:
+    """Break a note at its semicolons where that is possible, else between words."""
+    *parts, last = note.split("; ")
+    lines: list[str] = []
+    for part in [*(f"{part};" for part in parts), last]:
+        longer = f"{lines[-1]} {part}" if lines else part
+        if lines and text_width(longer) <= room:
+            lines[-1] = longer
+        else:
+            lines += wrap(part, room)
+    return lines if note else []
+
+
 def set_title(axes: Axes, title: str, note: str = "", above: float = 0.0) -> None:
     """Write what is measured, flat over the axes, and below it how to read the marks.
 
@@ -213,18 +256,16 @@ def set_title(axes: Axes, title: str, note: str = "", above: float = 0.0) -> Non
     ----------
     axes : Axes
     title, note : str
-        One line each.
+        Broken into lines where the figure ends; :func:`room_above` says what room they need.
     above : float
-        Inches between axes and the lower line.
+        Inches between axes and the lowest line.
     """
     figure = axes.get_figure()
     y = inches_up(axes) + above + 0.1
-    if note:
-        figure.text(MARGIN, y, note, color=MUTED, va="bottom", transform=figure.dpi_scale_trans)
+    for line, is_title in reversed(_title_lines(title, note, figure.get_figwidth())):
+        look = {"size": BODY, **strong(line)} if is_title else {"color": MUTED}
+        figure.text(MARGIN, y, line, va="bottom", transform=figure.dpi_scale_trans, **look)
         y += 1.15 * LINE
-    figure.text(
-        MARGIN, y, title, size=BODY, va="bottom", transform=figure.dpi_scale_trans, **strong(title)
-    )
 
 
 def set_numbers(axes: Axes, axis: str = "y", signed: bool = False) -> None:
@@ -333,9 +374,61 @@ def excludes_zero(low: float, high: float) -> bool:
     return bool(low > 0 or high < 0)
 
 
-def draw_interval(axes: Axes, y: float, value: float, low: float, high: float) -> None:
-    """Draw an estimate and its interval in a row; the dot is filled if zero is outside."""
-    axes.hlines(y, low, high, color=TARGETED, linewidth=2.2)
+def axis_limit(data: pd.DataFrame) -> float:
+    """Say how far from zero an axis of estimates and intervals goes at most.
+
+    Two and a half times as far as the interval in the middle of all, and a fifth beyond the
+    largest estimate: a few intervals that say next to nothing, or have no end, would otherwise
+    shrink all others to dots. What goes further is cut, and marked by :func:`draw_cut`; for less
+    than a fifth more the axis makes room, since a cut that saves no room only costs reading.
+
+    Parameters
+    ----------
+    data : DataFrame
+        ``estimate``, ``low`` and ``high``, and ``band_low`` and ``band_high`` if there is a band;
+        ends may be infinite or missing.
+    """
+    largest = data["estimate"].abs().max()
+    reach = data[["low", "high"]].abs().replace(np.inf, np.nan).max(axis=1).median()
+    found = [value for value in (2.5 * reach, 1.2 * largest) if value > 0]
+    limit = max(found, default=1.0)
+    ends = data[[name for name in ("low", "high", "band_low", "band_high") if name in data]].abs()
+    furthest = ends.max(axis=None)
+    return float(furthest) if limit < furthest <= 1.2 * limit else float(limit)
+
+
+def write_end(value: float) -> str:
+    """Write the end of an interval that an axis cuts off, in few characters."""
+    return number(value, 0 if abs(value) >= 10 else 1, signed=True)
+
+
+def draw_cut(axes: Axes, x: float, y: float, marker: str, is_filled: bool = True) -> None:
+    """Draw the arrow that says that something goes on beyond the axis."""
+    axes.plot(
+        x,
+        y,
+        marker,
+        color=TARGETED,
+        markerfacecolor=TARGETED if is_filled else PAPER,
+        markeredgewidth=1.1,
+        markersize=6.5,
+        clip_on=False,
+        zorder=3,
+        gid="cut",
+    )
+
+
+def draw_interval(
+    axes: Axes, y: float, value: float, low: float, high: float, limit: float = math.inf
+) -> None:
+    """Draw an estimate and its interval in a row; the dot is filled if zero is outside.
+
+    Beyond `limit` the line is cut, with an arrow at its end.
+    """
+    axes.hlines(y, max(low, -limit), min(high, limit), color=TARGETED, linewidth=2.2)
+    for end, marker in ((low, "<"), (high, ">")):
+        if abs(end) > limit:
+            draw_cut(axes, math.copysign(limit, end), y, marker)
     axes.plot(
         value,
         y,
@@ -345,6 +438,69 @@ def draw_interval(axes: Axes, y: float, value: float, low: float, high: float) -
         markeredgewidth=1.6,
         markersize=7,
     )
+
+
+class Row(NamedTuple):
+    """One row of an interval chart: its name, what is printed beside it, and lines below."""
+
+    name: str
+    figures: str = ""
+    below: str = ""
+
+
+def open_rows(rows: Sequence[Row], title: str, note: str) -> tuple[Axes, list[float]]:
+    """Open axes for one interval a row, the name and numbers of each row above its interval.
+
+    So the intervals have the whole width of a figure that fits a phone.
+
+    Parameters
+    ----------
+    rows : sequence of Row
+        A row with lines `below` has them in place of an interval.
+    title, note : str
+        What is measured, and how to read the marks.
+
+    Returns
+    -------
+    Axes
+        Its y axis is in inches, downwards.
+    list of float
+        Where the interval of each row is drawn.
+    """
+    inner, bar, gap, indent = NARROW - 2 * MARGIN, 0.24, 0.1, 0.22
+    heads, feet, heights = [], [], []
+    for row in rows:
+        heads.append(wrap(row.name, inner - text_width(row.figures) - 0.2))
+        feet.append(wrap(row.below, inner - indent) if row.below else [])
+        heights.append(len(heads[-1]) * LINE + (len(feet[-1]) * LINE if feet[-1] else bar) + gap)
+    axes = new_axes(sum(heights), indent, indent, room_above(title, note, NARROW), width=NARROW)
+    axes.set(ylim=(sum(heights), 0), yticks=[])
+    top, places, strips = 0.0, [], []
+    for row, head, foot, height in zip(rows, heads, feet, heights, strict=True):
+        middle = top + gap / 2 + len(head) * LINE / 2
+        row_text(axes, MARGIN - indent, middle, "\n".join(head))
+        # Numbers stand in the first line of a name that has several.
+        first = top + gap / 2 + LINE / 2
+        row_text(axes, inner + MARGIN - indent, first, row.figures, ha="right")
+        low = top + gap / 2 + len(head) * LINE
+        if foot:
+            row_text(axes, 0.0, low + len(foot) * LINE / 2, "\n".join(foot))
+        strips.append((top, top + height if foot else low))
+        places.append(low + bar / 2)
+        top += height
+    _cover(axes, strips)
+    set_title(axes, title, note)
+    return axes, places
+
+
+def _cover(axes: Axes, strips: Sequence[tuple[float, float]]) -> None:
+    """Lay paper over the lines of the axes where text stands, as one path for all strips."""
+    corners = [
+        (x, y) for low, high in strips for x, y in ((0, low), (1, low), (1, high), (0, high))
+    ]
+    codes = [Path.MOVETO, Path.LINETO, Path.LINETO, Path.LINETO] * len(strips)
+    look = {"facecolor": PAPER, "edgecolor": "none", "zorder": 1.7}
+    axes.add_patch(PathPatch(Path(corners, codes), transform=axes.get_yaxis_transform(), **look))
 
 
 def draw_key(axes: Axes, entries: Mapping[str, Mapping[str, object]], above: float = 0.0) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
@@ -101,7 +102,7 @@ def plot_growth_paths(
         axes,
         alt=alttext.describe_paths(data, baseline[1], last),
         data=data,
-        unit="log change x 100",
+        unit=f"log change of nominal product since FY{baseline[1]} x 100, mean of cells",
         years=format_years(first, last),
         source=source,
     )
@@ -134,7 +135,8 @@ def plot_event_study(
     Returns
     -------
     Chart
-        Bars are intervals for one year alone, the band holds for all years together.
+        Bars are intervals for one year alone, the band holds for all years together. Ends beyond
+        ``theme.axis_limit`` are cut, with an arrow and the number of the end.
 
     Raises
     ------
@@ -155,24 +157,33 @@ def plot_event_study(
     _check_years(data, base, where)
     first, last = min(data["year"].min(), base), max(data["year"].max(), base)
     table = f"cell_product_{theme.single(estimates, 'base', where)}"
+    drawn = data[data["year"] != base].dropna(subset=["estimate"])
+    limit = theme.axis_limit(drawn)
+    ends = _cut_ends(drawn, limit)
+    note = "bar: interval of one year by itself; band: holds for all years together"
+    cut_note = "; arrow: cut, the number is its end" + (
+        "" if ends["is_band"].all() else " (bold: bar)"
+    )
     axes = yearaxis.open_years(
         first,
         last,
         yearaxis.choose_events(events, table, first, last),
         title=f"Targeted minus other cells since FY{base}, {unit}",
-        note="bar: interval of one year by itself; band: holds for all years together",
+        note=note if ends.empty else note + cut_note,
     )
-    drawn = data[data["year"] != base].dropna(subset=["estimate"])
-    _draw_band(axes, drawn, base)
-    axes.vlines(drawn["year"], drawn["low"], drawn["high"], color=theme.TARGETED, lw=2.4)
+    _draw_band(axes, drawn, base, limit)
+    low, high = drawn["low"].clip(lower=-limit), drawn["high"].clip(upper=limit)
+    axes.vlines(drawn["year"], low, high, color=theme.TARGETED, lw=2.4)
     axes.plot(drawn["year"], drawn["estimate"], "o", color=theme.TARGETED, ms=6)
-    yearaxis.close_comparison(axes, term, base)
+    above, below = (_room_of(ends[ends["is_high"] == is_high]) for is_high in (True, False))
+    yearaxis.close_comparison(axes, term, base, 0.24 + above, max(0.36, below + 0.1))
+    _write_ends(axes, ends, limit)
     return theme.close_chart(
         axes,
-        alt=alttext.describe_event_study(drawn, base, term, outcome, unit),
+        alt=alttext.describe_event_study(drawn, base, term, outcome, unit, ends),
         data=data,
-        unit=unit,
-        years=format_years(first, last),
+        unit=f"{unit} of {outcome}, targeted minus other cells",
+        years=f"{format_years(first, last)} against FY{base}",
         source=source,
     )
 
@@ -355,11 +366,12 @@ def plot_timeline(
     )
 
 
-def _draw_band(axes: Axes, drawn: pd.DataFrame, base: int) -> None:
+def _draw_band(axes: Axes, drawn: pd.DataFrame, base: int, limit: float) -> None:
     """Draw the simultaneous band; in the base year it closes to zero."""
     bounds = drawn.set_index("year")[["band_low", "band_high"]].astype(float)
     bounds.loc[base] = 0.0
-    bounds = bounds.sort_index()
+    furthest = bounds.abs().max(axis=None)
+    bounds = _cut_lines(bounds.sort_index(), limit)
     axes.fill_between(
         bounds.index,
         bounds["band_low"],
@@ -369,7 +381,76 @@ def _draw_band(axes: Axes, drawn: pd.DataFrame, base: int) -> None:
         linewidth=0,
         gid="band",
     )
-    axes.plot(bounds, linestyle=":", color=theme.TARGETED, linewidth=1)
+    for _, line in bounds.items():
+        # What runs along the limit is no end of the band.
+        is_cut = line.abs() > 0.999 * limit
+        beside = is_cut.shift(fill_value=True) & is_cut.shift(-1, fill_value=True)
+        whole = line.mask(is_cut & beside & (limit < furthest))
+        axes.plot(whole, linestyle=":", color=theme.TARGETED, linewidth=1)
+
+
+def _cut_lines(bounds: pd.DataFrame, limit: float) -> pd.DataFrame:
+    """Cut lines at the limit where they cross it, so that what is left keeps its slope."""
+    # An end without bound rises as steeply as a drawing can show.
+    bounds = bounds.clip(-1000 * limit, 1000 * limit)
+    years = bounds.index.to_numpy(dtype=float)
+    crossings = [
+        left + (right - left) * (side * limit - start) / (end - start)
+        for values in (bounds["band_low"].to_numpy(), bounds["band_high"].to_numpy())
+        for left, right, start, end in zip(years, years[1:], values, values[1:], strict=False)
+        for side in (-1, 1)
+        if min(start, end) < side * limit < max(start, end)
+    ]
+    places = np.union1d(years, crossings)
+    cut = {
+        name: np.interp(places, years, bounds[name]).clip(-limit, limit)
+        for name in ("band_low", "band_high")
+    }
+    return pd.DataFrame(cut, index=places)
+
+
+def _cut_ends(drawn: pd.DataFrame, limit: float) -> pd.DataFrame:
+    """List the ends of bars and band that lie beyond the limit.
+
+    Returns
+    -------
+    DataFrame
+        ``year``, ``value``, ``is_high``, ``is_band``; of one year, the bar comes first.
+    """
+    ends = [
+        (int(row["year"]), row[name], name.endswith("high"), name.startswith("band"))
+        for _, row in drawn.iterrows()
+        for name in ("low", "high", "band_low", "band_high")
+        if abs(row[name]) > limit
+    ]
+    return pd.DataFrame(ends, columns=["year", "value", "is_high", "is_band"])
+
+
+def _room_of(ends: pd.DataFrame) -> float:
+    """Return the inches that arrows and numbers take at one end of the axis."""
+    most = ends["year"].value_counts().max() if len(ends) else 0
+    return 0.14 + most * theme.LINE if most else 0.0
+
+
+def _write_ends(axes: Axes, ends: pd.DataFrame, limit: float) -> None:
+    """Mark each cut year with an arrow and the numbers of its ends, that of the bar in bold."""
+    for (year, is_high), rows in ends.groupby(["year", "is_high"]):
+        side = 1 if is_high else -1
+        is_filled = not rows["is_band"].all()
+        theme.draw_cut(axes, year, side * limit, "^" if is_high else "v", is_filled)
+        for place, row in enumerate(rows.itertuples()):
+            text = theme.write_end(row.value)
+            axes.annotate(
+                text,
+                (year, side * limit),
+                xytext=(0, side * 72 * (0.08 + place * theme.LINE)),
+                textcoords="offset points",
+                ha="center",
+                va="bottom" if is_high else "top",
+                zorder=5,
+                gid="end",
+                **({} if row.is_band else theme.strong(text)),
+            )
 
 
 def _check_years(data: pd.DataFrame, base: int, where: str) -> None:

@@ -11,13 +11,14 @@ from clusterpolicy.theme import (
     LINE,
     MARGIN,
     MUTED,
+    NARROW,
     PAPER,
     SMALL,
     TERM_SHADE,
-    WIDTH,
     inches,
     leave_room,
     new_axes,
+    room_above,
     set_numbers,
     set_title,
     text_width,
@@ -217,12 +218,12 @@ def draw_events(axes: Axes, marks: Sequence[EventMark], is_numbered: bool) -> No
         )
 
 
-def _key_columns(chosen: pd.DataFrame) -> list[list[tuple[str, str]]]:
+def _key_columns(chosen: pd.DataFrame, width: float) -> list[list[tuple[str, str]]]:
     """Write the key of numbered events, lines of number and text, in two columns of a length."""
     entries = []
     for place, row in enumerate(chosen.itertuples(), start=1):
         year = "" if str(row.first_year) in row.name else f"{row.first_year}: "
-        lines = wrap(f"{year}{row.name}", WIDTH / 2 - 2 * MARGIN - KEY_INDENT)
+        lines = wrap(f"{year}{row.name}", width / 2 - 1.5 * MARGIN - KEY_INDENT)
         numbers = [str(place), *[""] * (len(lines) - 1)]
         entries.append(list(zip(numbers, lines, strict=True)))
     half = sum(map(len, entries)) / 2
@@ -240,7 +241,7 @@ def _draw_key(axes: Axes, columns: list[list[tuple[str, str]]], height: float) -
         for place, texts in enumerate(lines):
             for text, indent, side in zip(texts, (0.2, KEY_INDENT), ("right", "left"), strict=True):
                 figure.text(
-                    MARGIN + column * WIDTH / 2 + indent,
+                    MARGIN + column * (figure.get_figwidth() - MARGIN) / 2 + indent,
                     MARGIN + height - place * LINE,
                     text,
                     va="top",
@@ -260,6 +261,7 @@ def open_years(
     left: float = 0.6,
     right: float = 0.3,
     fiscal: bool = True,
+    width: float = NARROW,
 ) -> Axes:
     """Open axes over years, with the chosen shocks and breaks marked and named.
 
@@ -275,22 +277,24 @@ def open_years(
         Margins in inches.
     fiscal : bool
         Whether the years are fiscal.
+    width : float
+        Width of the figure in inches.
 
     Returns
     -------
     Axes
         A few events are named above the axes; many are numbered, with a key below.
     """
-    per_year = (WIDTH - left - right) / (last - first + 1)
+    per_year = (width - left - right) / (last - first + 1)
     chosen = chosen.assign(offset=(chosen["start"] - first + 0.5) * per_year)
-    marks = stack_events(chosen, per_year, WIDTH - left - MARGIN)
+    marks = stack_events(chosen, per_year, width - left - MARGIN)
     is_numbered = marks is None
     marks = number_events(chosen) if is_numbered else marks
-    columns = _key_columns(chosen) if is_numbered else [[]]
+    columns = _key_columns(chosen, width) if is_numbered else [[]]
     key = max(map(len, columns)) * LINE
     above = _top(marks) * LINE + (0.06 if marks else 0)
-    top = above + 0.45 + (1.15 * LINE if note else 0)
-    axes = new_axes(2.75, left, right, top, 0.55 + key + (0.08 if key else 0))
+    top = above + room_above(title, note, width)
+    axes = new_axes(2.75, left, right, top, 0.55 + key + (0.08 if key else 0), width)
     set_years(axes, first, last, "fiscal year (April to March)" if fiscal else "year")
     draw_events(axes, marks, is_numbered)
     set_title(axes, title, note, above)
@@ -298,9 +302,22 @@ def open_years(
     return axes
 
 
-def close_comparison(axes: Axes, term: tuple[int, int], base: int) -> None:
-    """Add what every comparison over years needs: term, base year, zero and numbers."""
-    leave_room(axes, above=0.24, below=0.36)
+def close_comparison(
+    axes: Axes, term: tuple[int, int], base: int, above: float = 0.24, below: float = 0.36
+) -> None:
+    """Add what every comparison over years needs: term, base year, zero and numbers.
+
+    Parameters
+    ----------
+    axes : Axes
+    term : tuple of int
+        First and last fiscal year of the term.
+    base : int
+        Base year.
+    above, below : float
+        Inches kept free over and under what is drawn.
+    """
+    leave_room(axes, above, below)
     shade_term(axes, term, f"term, {format_years(*term)}")
     zero_line(axes)
     set_numbers(axes, signed=True)
