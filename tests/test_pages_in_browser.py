@@ -16,7 +16,7 @@ from matplotlib.image import imread
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from sample_page import HOSTILE, SPEC, Builder, chart, hostile_page
 
-from clusterpolicy import drawing, figures, report, sources, theme
+from clusterpolicy import drawing, figures, letters, report, sources, theme
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
@@ -132,6 +132,16 @@ def test_page_asks_for_nothing_and_says_nothing(browser, page_file):
         with Visit(browser, page_file, **settings) as visit:
             assert visit.requests == [page_file.as_uri()]
             assert visit.messages == []
+
+
+def test_japanese_is_drawn_with_the_font_of_the_page(browser, page_file):
+    """So a machine without a Japanese font shows no boxes; a page without Japanese has no font."""
+    has_letters = bool(letters.letters_of(page_file.read_text(encoding="utf-8")))
+    with Visit(browser, page_file) as visit:
+        faces = visit.page.evaluate(
+            "document.fonts.ready.then(all => [...all].map(font => [font.family, font.status]))"
+        )
+        assert faces == ([[letters.FAMILY, "loaded"]] if has_letters else [])
 
 
 def test_page_never_scrolls_sideways_and_is_large_enough_to_read(browser, page_file):

@@ -1,6 +1,8 @@
 """What a notebook says and shows, and the page made of it."""
 
+import base64
 import hashlib
+import io
 import os
 import re
 import subprocess
@@ -10,10 +12,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from fontTools import ttLib
 from nbformat.v4 import new_output
 from sample_page import HOSTILE, SPEC, Builder, chart, fill, hostile_page, table
 
-from clusterpolicy import report
+from clusterpolicy import letters, pagecheck, report
 from clusterpolicy.wording import escape
 
 
@@ -197,6 +200,22 @@ def test_page_tells_how_it_was_made_without_clock_or_path(builder):
 def test_template_weighs_less_than_thirty_kilobytes(builder):
     builder.markdown("# One")
     assert len(builder.page(report.PageSpec("a", "One")).encode()) < 30_000
+
+
+def test_a_page_carries_the_letters_of_its_japanese_and_no_others(builder):
+    page = fill(builder).page()
+    carried = re.findall(r"base64,([^)]+)\)format", page)
+    assert len(carried) == 1
+    font = ttLib.TTFont(io.BytesIO(base64.b64decode(carried[0])))
+    assert "".join(map(chr, sorted(font.getBestCmap()))) == letters.letters_of(page)
+    assert "font-src data:" in page
+
+
+def test_a_letter_that_no_reader_would_see_is_a_fault_of_the_page(builder):
+    builder.markdown("# A title\n\n産業 㐃")
+    page = builder.page()
+    assert "no such letter" in page
+    assert any("found 㐃" in fault for fault in pagecheck.faults(page))
 
 
 def test_page_is_the_same_bytes_each_time(builder):

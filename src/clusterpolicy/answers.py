@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+import numpy as np
 import pandas as pd
 
 from clusterpolicy import effects, evidence, policy, rules
@@ -27,16 +28,6 @@ from clusterpolicy.wording import (
 
 # Two programs that solve the same equations differ by rounding only.
 AGREEMENT = 1e-8
-COMPARABLE_OUTCOMES = ("sales and jobs", "productivity")
-WHY_DIFFERENT = {
-    "sales and jobs": "they follow members and matched firms, we all firms of targeted cells: an "
-    "effect on few members is diluted, and members were not chosen at random",
-    "productivity": "output per worker of plants is not output of a cell",
-    "networks": "links between firms are in private records only",
-    "patents": "no count of patents by place, industry and year is public",
-    "start-ups": "no count of entries by place, industry and year is public",
-    "other": "another question",
-}
 OTHER_MAP = {"broad": "narrow", "narrow": "broad"}
 NEW_TARGETS_TERM, LAST_TERM = 2, 3
 UNEVEN = (
@@ -188,9 +179,9 @@ def report_cards(
             "name": "data-quality",
             "href": "data-quality.html",
             "title": "The data: what they can carry",
-            "answer": f"{format_number(len(study.cell_panel))} figures of cells in "
-            f"{len(rules.BASES)} bases of the accounts, {format_number(hidden)} of them hidden by "
-            "the publisher.",
+            "answer": "Output of 47 prefectures by industry and year: "
+            f"{format_number(len(study.cell_panel))} figures in {len(rules.BASES)} base years, "
+            f"{format_number(hidden)} of them hidden by the publisher.",
             "verdict": None,
         }
     )
@@ -327,29 +318,14 @@ def plain_gap_sentence(paths: pd.DataFrame, main: pd.Series) -> str:
     """
     last = paths[paths["fy"] == paths["fy"].max()].set_index("group")
     gap = last.loc["targeted", "value"] - last.loc["other", "value"]
-    side = "more" if gap >= 0 else "less"
+    percent = 100 * np.expm1(gap / 100)
+    side = "more" if percent >= 0 else "less"
     return (
         f"From the base year to FY{last['fy'].iloc[0]} targeted cells grew "
-        f"{format_number(abs(gap), 1)} log points x 100 {side} than the others. Most of such a gap "
+        f"{format_number(abs(percent), 1)} percent {side} than the others. Most of such a gap "
         "can be the nationwide path of their industries and the path of their prefectures; once "
         f"both are taken out, {format_estimate(main)} is left over the whole term."
     )
-
-
-def set_beside(study: Study, results: pd.DataFrame, clock: str, fields_map: str) -> pd.DataFrame:
-    """Set published evaluations beside what is found here.
-
-    Returns
-    -------
-    DataFrame
-        The table ``evaluations`` with ``ours`` and ``why`` (they differ); this policy first.
-    """
-    mains = [main_estimate(results, term, clock, fields_map) for term in (1, 2)]
-    found = "; ".join(f"term {main['term']}: {format_estimate(main)}" for main in mains)
-    table = study.evaluations.sort_values("is_this_policy", ascending=False, kind="stable")
-    comparable = table["outcome_group"].isin(COMPARABLE_OUTCOMES)
-    ours = comparable.map({True: f"product of targeted cells, {found}", False: "not judged"})
-    return table.assign(ours=ours, why=table["outcome_group"].map(WHY_DIFFERENT))
 
 
 def answer_data(study: Study, sums: pd.DataFrame, totals: pd.DataFrame) -> list[str]:
@@ -389,7 +365,7 @@ def rung_sentence(larger: FinerStudy | None) -> str:
     if larger is None:
         return (
             f"This build stands on rung 1 of the data: {first}. Rung 2, the figures of "
-            "municipalities, is not there; make data adds it."
+            "municipalities, is not there; the README says how to fetch it."
         )
     return (
         f"This build stands on rungs 1 and 2 of the data: {first}, and figures of "

@@ -115,7 +115,6 @@ def plot_targeted_map(
     counts: pd.DataFrame,
     label: str,
     *,
-    in_japanese: bool = True,
     years: str = "",
     source: str = theme.POLICY_FACTS,
 ) -> Chart:
@@ -129,16 +128,14 @@ def plot_targeted_map(
         ``pref_code``, ``value`` and, if known, ``certainty``: tiles of ``"low"`` are hatched.
     label : str
         What is counted, with its unit, e.g. ``"Targeted industries"``.
-    in_japanese : bool
-        Whether tiles carry the Japanese names too; their outlines weigh more than all else of the
-        map. The data behind it hold both names.
     years, source : str
         Ready to print.
 
     Returns
     -------
     Chart
-        A prefecture without a row in `counts` is drawn empty, one without a value as "…".
+        A prefecture without a row in `counts` is drawn empty, one without a value as "…". The data
+        hold the Japanese names too, whose outlines would weigh more than all else of the map.
 
     Raises
     ------
@@ -170,7 +167,7 @@ def plot_targeted_map(
     scale = Normalize(min(0, data["value"].min()), data["value"].max() or 1)
     for row in data.itertuples():
         unknown = "…" if is_asked[row.Index] else ""
-        _draw_tile(axes, row, tops[row.tile_row], SHADES(scale(row.value)), unknown, in_japanese)
+        _draw_tile(axes, row, tops[row.tile_row], SHADES(scale(row.value)), unknown)
     has_low = "certainty" in data and (data["certainty"] == "low").any()
     axes.text(
         0,
@@ -423,9 +420,8 @@ def _draw_tile(
     top: float,
     shade: Sequence[float],
     unknown: str,
-    in_japanese: bool,
 ) -> None:
-    """Draw one prefecture: Japanese name, number (`unknown` if there is none), English name."""
+    """Draw one prefecture: its number (`unknown` if there is none) and its name."""
     is_known = bool(np.isfinite(row.value))
     is_low = getattr(row, "certainty", None) == "low"
     ink = theme.PAPER if is_known and _luminance(shade) < 0.25 else theme.INK
@@ -442,13 +438,9 @@ def _draw_tile(
             gid="low-certainty" if is_low else "tile",
         )
     )
-    name = row.name_ja if row.name_ja == "北海道" else row.name_ja[:-1]
     value = theme.plain(row.value) if is_known else unknown
     middle = row.tile_col + 0.5
-    if in_japanese:
-        axes.text(middle, top + 0.2, name, color=ink, ha="center", va="center")
-    centre = top + (0.5 if in_japanese else 0.4)
-    axes.text(middle, centre, value, color=ink, ha="center", va="center", size=12)
+    axes.text(middle, top + 0.4, value, color=ink, ha="center", va="center", size=12)
     # Nine letters have to fit a tile; whoever cannot read seven points has the table and the alt.
     place = {"size": 7, "ha": "center", "va": "baseline", "gid": "second-name"}
     axes.text(middle, top + 0.88, row.name_en, color=ink, **place)

@@ -88,7 +88,7 @@ def cell_sample(study: Study, finer: FinerStudy, design: Design, units: pd.DataF
     """
     years = design.baseline_years[0], design.term_years[1]
     rows = cell_rows(finer, design.outcome, years)
-    steps = [("cell-years of municipalities told in full", len(rows))]
+    steps = [("cell-years of municipalities reported in full", len(rows))]
     blocks = study.prefectures[["pref_code", "block"]]
     rows = rows.merge(blocks, on="pref_code", validate="many_to_one")
     rows = rows.merge(units, on=["block", "industry"], validate="many_to_one")
@@ -136,11 +136,11 @@ def estimate_outcomes(
                     "base": BASE,
                     "clock": clock,
                     "fields_map": fields_map,
-                    "sample": "municipalities told in full",
+                    "sample": "municipalities reported in full",
                     "input_hash": stamp,
                 }
                 if number not in TERMS:
-                    reason = "0 years before the term: industries are told from 2001"
+                    reason = "0 years before the term: industries are reported from 2001"
                     records.append(Estimate(**common, status="not estimable", reason=reason))
                     continue
                 sample = cell_sample(study, finer, design, units)

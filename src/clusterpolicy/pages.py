@@ -20,6 +20,7 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
+from clusterpolicy import letters
 from clusterpolicy.drawing import share_letters, share_words
 from clusterpolicy.mathml import UnknownTex, to_mathml
 from clusterpolicy.printing import CUE, OUTPUT_MARK
@@ -108,7 +109,7 @@ def build(notebook: nbformat.NotebookNode, spec: PageSpec) -> str:
             "style": _style(),
         },
     )
-    return mark_japanese(text)
+    return _carry_letters(mark_japanese(text))
 
 
 def slug(markup: str) -> str:
@@ -131,6 +132,14 @@ def plain(markup: str) -> str:
 def mark_japanese(text: str) -> str:
     """Wrap each run of Japanese text in ``<span lang="ja">``, for voices and fonts."""
     return _TEXT.sub(lambda m: m[1] if m[1] is not None else f'<span lang="ja">{m[3]}</span>', text)
+
+
+def _carry_letters(page: str) -> str:
+    """Put the font of the Japanese letters of a page into its style sheet."""
+    try:
+        return page.replace("<style>\n", f"<style>\n{letters.font_face(page)}\n", 1)
+    except ValueError as error:
+        return page.replace("</main>", f"{fault(str(error))}</main>", 1)
 
 
 def fault(text: str) -> str:

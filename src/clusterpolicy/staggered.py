@@ -270,7 +270,7 @@ def _records(
         cells[list(ESTIMATORS)].to_numpy(), cells["is_targeted"].to_numpy(), dummies
     )
     chance = chance_of(cells, dummies, estimate, draws)
-    smallest_p = max(inference.count_assignments(cells).smallest_p, 1 / (draws + 1))
+    smallest_p = max(1 / inference.count_assignments(cells).n_distinct, 1 / (draws + 1))
     return [
         _record({**common, "result_id": ids[each], "smallest_p": smallest_p}, each, *pair)
         for each, *pair in zip(ESTIMATORS, estimate, chance.T, strict=True)

@@ -569,10 +569,9 @@ def _timeline_item(
     start = (spans["start"].min() - first) * per_year
     stop = (spans["stop"].max() - first) * per_year
     kind, name = spans["kind"].iloc[0], spans["name"].iloc[0]
-    texts = [name, spans["name_ja"].iloc[0]] if kind == "term" else [name]
     sides = []
     for is_right, room in ((True, width - stop), (False, start)):
-        lines = [line for text in texts for line in theme.wrap(text, max(room - 0.08, 0.2))]
+        lines = theme.wrap(name, max(room - 0.08, 0.2))
         sides.append(TimelineItem(row, kind, tuple(lines), is_right))
     return min(sides, key=lambda side: len(side.lines))
 
