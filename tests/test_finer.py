@@ -131,7 +131,7 @@ def test_a_report_is_made_again_when_rung_2_comes_changes_and_goes(tmp_path):
 def test_each_page_can_say_which_rung_it_stands_on(folder):
     alone = answers.rung_sentence(finer.load(folder.parent / "nowhere"))
     assert "stands on rung 1 of" in alone
-    assert "make data" in alone
+    assert "the README says how to fetch it" in alone
     both = answers.rung_sentence(finer.load(folder))
     assert "stands on rungs 1 and 2 of" in both
     assert "1 municipalities" in both

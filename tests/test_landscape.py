@@ -102,14 +102,10 @@ def test_the_tiles_hold_every_cell_once(land):
     assert str(chart.data["cells"].max()) in chart.alt
 
 
-def test_the_lean_map_has_no_japanese_outlines_but_keeps_the_names_in_its_data(real_study):
+def test_the_map_has_no_japanese_outlines_but_keeps_the_names_in_its_data(real_study):
     counts = real_study.prefectures[["pref_code"]].assign(value=1)
-    lean, full = (
-        figures.plot_targeted_map(real_study.prefectures, counts, "Cells", in_japanese=asked)
-        for asked in (False, True)
-    )
-    written = [{text.get_text() for text in chart.figure.axes[0].texts} for chart in (lean, full)]
-    assert "青森" in written[1]
-    assert all(ord(letter) < 0x3000 for text in written[0] for letter in text)
-    assert "Aomori" in written[0]
+    lean = figures.plot_targeted_map(real_study.prefectures, counts, "Cells")
+    written = {text.get_text() for text in lean.figure.axes[0].texts}
+    assert all(ord(letter) < 0x3000 for text in written for letter in text)
+    assert "Aomori" in written
     assert "青森県" in lean.data["name_ja"].tolist()

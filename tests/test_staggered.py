@@ -245,6 +245,7 @@ def test_what_is_estimated_is_a_check_of_grade_two(second_term):
     assert len(found) == 4  # two estimators, two clocks, the narrow reading
     assert found["role"].eq("check").all()
     assert found["grade"].eq(2).all()
+    assert found["smallest_p"].eq(1 / 100).all()  # 99 draws and far more assignments
     assert (found["low"] < found["estimate"]).all()
     assert second_term["result_id"].is_unique
 
