@@ -25,9 +25,9 @@ import time
 from pathlib import Path
 
 from clusterpolicy import runner
-from clusterpolicy.catalogue import ReportSpec
-from clusterpolicy.progress import Screen
-from clusterpolicy.publishing import Workspace
+from clusterpolicy.run.catalogue import ReportSpec
+from clusterpolicy.run.progress import Screen
+from clusterpolicy.run.publishing import Workspace
 from clusterpolicy.runner import Settings
 
 BIN = Path(sys.executable).parent

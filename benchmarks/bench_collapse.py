@@ -24,7 +24,8 @@ PIECE = 500_000
 MEASURE = """
 import resource, sys, time
 from pathlib import Path
-from clusterpolicy import collapse, sources
+from clusterpolicy import sources
+from clusterpolicy.finerdata import collapse
 industries = sources.read_raw("account_industries")
 began = time.perf_counter()
 cells = collapse.collapse_to_cells(

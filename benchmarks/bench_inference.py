@@ -24,7 +24,7 @@ import tempfile
 import time
 from pathlib import Path
 
-# As the kernels of the study have it (kernels.py); pyfixest shares its work out by itself.
+# As the kernels of the study have it (run/kernels.py); pyfixest shares its work out by itself.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
@@ -34,7 +34,8 @@ import pyarrow as pa
 import pyfixest
 from pyarrow import parquet
 
-from clusterpolicy import collapse, effects, inference, panel
+from clusterpolicy import effects, inference, panel
+from clusterpolicy.finerdata import collapse
 
 FORMULA = "log_outcome ~ targeted_in_term | cell + prefecture_year + industry_year"
 YEARS = range(1996, 2006)

@@ -3,7 +3,8 @@
 from functools import cache
 from pathlib import Path
 
-from clusterpolicy import census, downloads, marks, municipalities, sources, workbooks
+from clusterpolicy import sources
+from clusterpolicy.finerdata import census, downloads, marks, municipalities, workbooks
 
 ACCOUNTS = ("b1990", "b1995", "b2000", "b2005", "b2011")
 

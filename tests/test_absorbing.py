@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from small_panels import dummies, random_sample, residual
 
-from clusterpolicy import absorbing, effects, simulation
+from clusterpolicy import effects
+from clusterpolicy.estimation import absorbing
+from clusterpolicy.methodtrials import simulation
 
 
 @pytest.fixture(scope="module")

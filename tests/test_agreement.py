@@ -5,8 +5,10 @@ import pandas as pd
 import pytest
 from small_panels import random_sample
 
-from clusterpolicy import agreement, effects, methodcharts, methodwords, trendtrials, trials
-from clusterpolicy.answers import AGREEMENT
+from clusterpolicy import effects
+from clusterpolicy.findings import methodcharts, methodwords
+from clusterpolicy.findings.answers import AGREEMENT
+from clusterpolicy.methodtrials import agreement, trendtrials, trials
 from clusterpolicy.results import to_frame
 
 

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 from small_results import OTHER_BASE, record, records
 
-from clusterpolicy import answers, effects, policy, results
+from clusterpolicy import effects, policy, results
+from clusterpolicy.findings import answers
 
 LAUNCH = policy.Term(1, "Launch Period", "立ち上げ期", "funded", 2001, 2005, 1996, 2000)
 

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 from small_census import MONEY, change, lines, write
 
-from clusterpolicy import audit, census, marks, sources
+from clusterpolicy import sources
+from clusterpolicy.finerdata import audit, census, marks
 
 HIDDEN = dict.fromkeys(MONEY, np.nan)
 SHIPMENTS = "shipments_million_yen"

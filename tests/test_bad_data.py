@@ -13,7 +13,9 @@ import sys
 import pytest
 from conftest import ROOT
 
-from clusterpolicy import census, municipalities, rules, sources, workbooks
+from clusterpolicy import sources
+from clusterpolicy.checks import rules
+from clusterpolicy.finerdata import census, municipalities, workbooks
 
 BAD = ROOT / "tests" / "bad_data"
 PREFECTURES = sources.read_raw("prefectures")

@@ -7,7 +7,8 @@ import real_files
 from scipy import optimize, sparse
 from small_census import change, lines, write
 
-from clusterpolicy import bounds, census, marks, municipalities, sources
+from clusterpolicy import sources
+from clusterpolicy.finerdata import bounds, census, marks, municipalities
 
 SHIPMENTS = "shipments_million_yen"
 ANY = np.inf

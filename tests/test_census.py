@@ -6,7 +6,8 @@ import pytest
 import real_files
 from small_census import change, lines, write
 
-from clusterpolicy import breaks, census, cleaning, marks, municipalities, sources
+from clusterpolicy import cleaning, sources
+from clusterpolicy.finerdata import breaks, census, marks, municipalities
 
 CODES = sources.read_raw("industry_codes")
 PREFECTURES = sources.read_raw("prefectures")

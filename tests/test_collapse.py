@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 from conftest import ROOT
 
-from clusterpolicy import collapse, effects, panel, sources
+from clusterpolicy import effects, panel, sources
+from clusterpolicy.finerdata import collapse
 
 _spec = importlib.util.spec_from_file_location(
     "bench_collapse", ROOT / "benchmarks" / "bench_collapse.py"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from test_measures import BASES, tables_of
 
-from clusterpolicy import concentration, measures
+from clusterpolicy.cells import concentration, measures
 
 
 def double_sum_gini(product, weights):

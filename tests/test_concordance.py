@@ -3,7 +3,8 @@
 import pandas as pd
 import pytest
 
-from clusterpolicy import concordance, rules, sources
+from clusterpolicy import concordance, sources
+from clusterpolicy.checks import rules
 
 
 def table(file, rows, columns, first_line=2):

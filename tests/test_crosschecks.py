@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 from small_panels import dummies, random_sample, residual
 
-from clusterpolicy import crosschecks, effects, inference, inversion
+from clusterpolicy import crosschecks, effects, inference
+from clusterpolicy.estimation import inversion
 
 # ---- Wild cluster bootstrap, against refitting every draw -------------------------------------
 

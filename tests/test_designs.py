@@ -3,14 +3,8 @@
 import pandas as pd
 import pytest
 
-from clusterpolicy import (
-    designcharts,
-    designs,
-    designtables,
-    designwords,
-    synthetic,
-    withdrawal,
-)
+from clusterpolicy.findings import designcharts, designtables, designwords
+from clusterpolicy.otherdesigns import designs, synthetic, withdrawal
 from clusterpolicy.tables import to_html as table_html
 from clusterpolicy.wording import format_number
 

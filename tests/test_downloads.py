@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 from loopback import cut_off, hang_up, serving, status, whole
 
-from clusterpolicy import downloads, sources
+from clusterpolicy import sources
+from clusterpolicy.finerdata import downloads
 
 FIRST, SECOND = b"first file\n" * 5000, b"second file\n" * 4000
 

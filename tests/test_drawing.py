@@ -10,7 +10,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.textpath import TextPath
 from sample_page import chart
 
-from clusterpolicy import drawing
+from clusterpolicy.page import drawing
 
 
 def scatter(points):

@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 from loopback import cut_off, drip, hang_up, redirect, serving, status, whole
 
-from clusterpolicy import __main__, estat, later, sources
-from clusterpolicy.publishing import Workspace
+from clusterpolicy import __main__, sources
+from clusterpolicy.finerdata import estat, later
+from clusterpolicy.run.publishing import Workspace
 
 APP_ID = "0123456789abcdef0123456789abcdef01234567"
 DATA, META = "/rest/getStatsData", "/rest/getMetaInfo"

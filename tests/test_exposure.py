@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clusterpolicy import exposure, finer, inference
+from clusterpolicy import inference
+from clusterpolicy.finerdata import finer
+from clusterpolicy.otherdesigns import exposure
 
 BLOCKS, GROUPS = list("ABCDEF"), ["g01", "g02", "g03", "g04"]
 

@@ -11,7 +11,8 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from clusterpolicy import evidence, figures, theme, timecharts, yearaxis
+from clusterpolicy import evidence, figures
+from clusterpolicy.page import theme, timecharts, yearaxis
 
 SETTINGS_BEFORE = dict(matplotlib.rcParams)
 

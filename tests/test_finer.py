@@ -8,10 +8,12 @@ import pandas as pd
 import pytest
 from small_study import SmallStudy
 
-from clusterpolicy import answers, finer, sources
+from clusterpolicy import sources
+from clusterpolicy.findings import answers
+from clusterpolicy.finerdata import finer
 
 LOAD = """
-from clusterpolicy import finer
+from clusterpolicy.finerdata import finer
 study = finer.load()
 print("stands on rung 1" if study is None else f"stands on {len(study.units)} municipalities")
 """
@@ -90,16 +92,19 @@ def test_tables_made_with_other_raw_tables_or_modules_are_refused(tmp_path, monk
     with pytest.raises(sources.InputMissing, match=r"industry_groups\.csv: no such file"):
         finer.load(tmp_path / "rung2", raw)
     monkeypatch.setattr(finer, "MODULES", (*finer.MODULES, "breaks"))
-    with pytest.raises(sources.InputMissing, match=r"another src/clusterpolicy/breaks\.py"):
+    with pytest.raises(
+        sources.InputMissing, match=r"another src/clusterpolicy/finerdata/breaks\.py"
+    ):
         finer.load(tmp_path / "rung2")
 
 
 def test_every_module_that_makes_a_table_is_looked_at(root):
-    tree = ast.parse((root / "src/clusterpolicy/rung2.py").read_text(encoding="utf-8"))
+    tree = ast.parse((root / "src/clusterpolicy/finerdata/rung2.py").read_text(encoding="utf-8"))
     imported = {
         name.name
         for node in ast.walk(tree)
-        if isinstance(node, ast.ImportFrom) and node.module == "clusterpolicy"
+        if isinstance(node, ast.ImportFrom)
+        and (root / "src" / node.module.replace(".", "/")).is_dir()
         for name in node.names
     }
     # These only read and check, or hand over the raw tables that are looked at themselves.

@@ -25,7 +25,9 @@ from conftest import ROOT
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from clusterpolicy import census, downloads, estat, marks, municipalities, rules, sources, workbooks
+from clusterpolicy import sources
+from clusterpolicy.checks import rules
+from clusterpolicy.finerdata import census, downloads, estat, marks, municipalities, workbooks
 
 PREFECTURES = sources.read_raw("prefectures")
 INDUSTRIES = sources.read_raw("account_industries")

@@ -10,7 +10,9 @@ import pytest
 import scipy.linalg
 from small_panels import dummies, random_sample, residual, small_sample
 
-from clusterpolicy import effects, inference, inversion, simulation
+from clusterpolicy import effects, inference
+from clusterpolicy.estimation import inversion
+from clusterpolicy.methodtrials import simulation
 
 # ---- Reassigning targets ----------------------------------------------------------------------
 

@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clusterpolicy import intentions, logicchart, sources, tables
+from clusterpolicy import sources, tables
 from clusterpolicy.evidence import CANNOT_JUDGE, NOT_SUPPORTED, PARTLY, SUPPORTED
+from clusterpolicy.findings import intentions, logicchart
 
 VERDICTS = {1: SUPPORTED, 2: PARTLY, 3: NOT_SUPPORTED, 0: CANNOT_JUDGE}
 

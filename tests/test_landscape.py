@@ -4,15 +4,9 @@ import re
 
 import pytest
 
-from clusterpolicy import (
-    figures,
-    landscape,
-    landscapecharts,
-    landscapewords,
-    measures,
-    results,
-    shiftshare,
-)
+from clusterpolicy import figures, results
+from clusterpolicy.cells import landscape, measures, shiftshare
+from clusterpolicy.findings import landscapecharts, landscapewords
 from clusterpolicy.wording import format_interval, format_number
 
 

@@ -7,7 +7,7 @@ import re
 import pytest
 from fontTools import ttLib
 
-from clusterpolicy import letters
+from clusterpolicy.page import letters
 
 PAGE = "<p lang='ja'>産業クラスター計画、産業</p><p>Plan — naïve “quotes” ✓ ●○</p>"
 

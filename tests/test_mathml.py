@@ -4,7 +4,7 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
-from clusterpolicy.mathml import UnknownTex, to_mathml
+from clusterpolicy.page.mathml import UnknownTex, to_mathml
 
 INDEX = "<mrow><mi>p</mi><mi>i</mi></mrow>"
 

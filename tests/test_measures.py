@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from clusterpolicy import measures, shrinkage
+from clusterpolicy.cells import measures
 from clusterpolicy.clusters import CELL
+from clusterpolicy.estimation import shrinkage
 
 BASES = ("b1995", "b2000", "b2005", "b2011")
 

@@ -6,7 +6,8 @@ import pytest
 import real_files
 from small_census import change, lines, write
 
-from clusterpolicy import census, marks, municipalities, sources
+from clusterpolicy import sources
+from clusterpolicy.finerdata import census, marks, municipalities
 
 SHIPMENTS = "shipments_million_yen"
 HEADER = "merge_id_muni,id_muni2010,id_muni2015,name_muni2015\n"

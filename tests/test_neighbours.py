@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from clusterpolicy import measures, neighbours, relatedness, stars
+from clusterpolicy.cells import measures, neighbours, relatedness, stars
 
 LINE = pd.DataFrame({"pref_code_a": ["01", "02", "03"], "pref_code_b": ["02", "03", "04"]})
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clusterpolicy import outcomes
+from clusterpolicy.otherdesigns import outcomes
 
 YEARS = (2008, 2010)
 

@@ -10,7 +10,9 @@ import unicodedata
 import pandas as pd
 import pytest
 
-from clusterpolicy import finer, package, panel
+from clusterpolicy import panel
+from clusterpolicy.checks import package
+from clusterpolicy.finerdata import finer
 
 
 @pytest.fixture(scope="module")

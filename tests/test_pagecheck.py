@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from sample_page import Builder, fill
 
-from clusterpolicy import pagecheck, sources
+from clusterpolicy import sources
+from clusterpolicy.page import pagecheck
 
 
 @pytest.fixture(scope="module")

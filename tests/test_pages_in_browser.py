@@ -16,7 +16,8 @@ from matplotlib.image import imread
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from sample_page import HOSTILE, SPEC, Builder, chart, hostile_page
 
-from clusterpolicy import drawing, figures, letters, report, sources, theme
+from clusterpolicy import figures, report, sources
+from clusterpolicy.page import drawing, letters, theme
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 

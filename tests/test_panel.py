@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clusterpolicy import panel, policy, rules, sources
+from clusterpolicy import panel, policy, sources
+from clusterpolicy.checks import rules
 
 # ---- The real figures -------------------------------------------------------------------------
 

@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from clusterpolicy import paper
-from clusterpolicy.freshness import InputFault
-from clusterpolicy.publishing import Workspace
+from clusterpolicy.run import paper
+from clusterpolicy.run.freshness import InputFault
+from clusterpolicy.run.publishing import Workspace
 
 PAGE = "<!doctype html><html lang='en'><title>T</title><h1>One</h1><p>Text</p><h2>Two</h2></html>"
 

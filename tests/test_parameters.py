@@ -11,8 +11,9 @@ import pytest
 from conftest import ROOT
 
 from clusterpolicy import __main__ as command
-from clusterpolicy import catalogue, parameters, runner
-from clusterpolicy.parameters import PARAMETERS, Parameter, UsageFault
+from clusterpolicy import runner
+from clusterpolicy.run import catalogue, parameters
+from clusterpolicy.run.parameters import PARAMETERS, Parameter, UsageFault
 
 REFUSED_TERMS = [
     "",

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from clusterpolicy import portfolio
+from clusterpolicy.projects import portfolio
 
 COLUMNS = "project_id term name_ja predecessors confidence promotion_body prefectures fields"
 

@@ -12,16 +12,16 @@ import pandas as pd
 import pytest
 from conftest import ROOT
 
-from clusterpolicy import (
+from clusterpolicy.cells.stars import DEFAULT
+from clusterpolicy.checks import register
+from clusterpolicy.projects import (
     placecharts,
     portfolio,
     profilecharts,
     profiles,
     profiletables,
     profilewords,
-    register,
 )
-from clusterpolicy.stars import DEFAULT
 
 SILICON = "kyushu-silicon-t2"
 KYUSHU = ["40", "41", "42", "43", "44", "45", "46"]

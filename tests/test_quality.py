@@ -11,8 +11,10 @@ import pandas as pd
 import pytest
 from conftest import copy_repository
 
-from clusterpolicy import breaks, quality, qualitycharts, qualitytables, sources
-from clusterpolicy.printing import to_html
+from clusterpolicy import sources
+from clusterpolicy.findings import qualitycharts, qualitytables
+from clusterpolicy.finerdata import breaks, quality
+from clusterpolicy.page.printing import to_html
 
 MONEY = quality.MONEY
 

@@ -9,9 +9,12 @@ import pandas as pd
 import pytest
 from conftest import ROOT, copy_repository
 
-from clusterpolicy import answers, evidence, panel, paper, results
-from clusterpolicy.freshness import InputFault
+from clusterpolicy import evidence, panel, results
+from clusterpolicy.findings import answers
+from clusterpolicy.run import paper
+from clusterpolicy.run.freshness import InputFault
 
+PACKAGE = ROOT / "src/clusterpolicy"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(
     r"^(make\b.*)$", "\n".join(re.findall(r"```sh\n(.*?)```", README, re.S)), re.M
@@ -63,13 +66,33 @@ def test_the_answer_is_the_one_the_records_give(copy):
     assert between("answer") == "".join(f"- {line}\n" for line in lines)
 
 
+def listed():
+    """Folders and modules in the README's order, each with what it is said to be for.
+
+    A folder of the first list is followed by its modules, from the list under its name.
+    """
+    lists = re.findall(r"(?:^\*\*`(\S+)`\*\*\n\n)?^```\n(.*?)^```", between("modules"), re.M | re.S)
+    lines = {folder: re.findall(r"^(\S+) +(.+)$", text, re.M) for folder, text in lists}
+    found = {}
+    for name, meaning in lines.pop(""):
+        found |= {name: meaning} | {name + module: text for module, text in lines.pop(name, ())}
+    assert not lines
+    return found
+
+
 def test_the_modules_are_listed_with_what_they_are_for():
-    listed = dict(re.findall(r"^(\S+)\.py +(.+)$", between("modules"), re.M))
     first_lines = {}
-    for path in (ROOT / "src/clusterpolicy").glob("[a-z]*.py"):
-        docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
-        first_lines[path.stem] = docstring.splitlines()[0].rstrip(".")
-    assert listed == first_lines
+    for path in PACKAGE.rglob("*.py"):
+        place = path.relative_to(PACKAGE).as_posix().removesuffix("__init__.py")
+        if place not in ("", "__main__.py"):
+            docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+            first_lines[place] = docstring.splitlines()[0].rstrip(".")
+    assert listed() == first_lines
+
+
+def test_a_folder_of_modules_says_what_they_are_for_and_imports_nothing():
+    for path in PACKAGE.glob("*/__init__.py"):
+        assert len(ast.parse(path.read_text(encoding="utf-8")).body) == 1, path
 
 
 def imported(path):
@@ -83,16 +106,18 @@ def imported(path):
     ]
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node not in for_types:
-            if node.module == "clusterpolicy":
-                yield from (alias.name for alias in node.names)
-            elif (node.module or "").startswith("clusterpolicy."):
-                yield node.module.split(".")[1]
+            first, *folders = node.module.split(".")
+            place = PACKAGE.joinpath(*folders)
+            if first == "clusterpolicy":
+                names = [alias.name for alias in node.names]
+                found = [place / name for name in names] if place.is_dir() else [place]
+                yield from (f"{each.relative_to(PACKAGE).as_posix()}.py" for each in found)
 
 
 def test_each_module_imports_only_from_those_above_it():
-    order = re.findall(r"^(\S+)\.py ", between("modules"), re.M)
+    order = [name for name in listed() if name.endswith(".py")]
     for place, name in enumerate(order):
-        below = set(imported(ROOT / f"src/clusterpolicy/{name}.py")) - set(order[:place])
+        below = set(imported(PACKAGE / name)) - set(order[:place])
         assert not below, f"{name} imports {below}, which the README lists below it"
 
 

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 from small_panels import dummies, random_sample, residual
 
-from clusterpolicy import effects, inference, refits
+from clusterpolicy import effects, inference
+from clusterpolicy.otherdesigns import refits
 
 
 def panel_of(seed, **known):

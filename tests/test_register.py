@@ -7,7 +7,7 @@ import pytest
 from conftest import ROOT
 
 from clusterpolicy import __main__ as command
-from clusterpolicy import register
+from clusterpolicy.checks import register
 
 HEADER = "project_id,term,name_en,predecessors,note\n"
 ROWS = (

@@ -16,7 +16,8 @@ from fontTools import ttLib
 from nbformat.v4 import new_output
 from sample_page import HOSTILE, SPEC, Builder, chart, fill, hostile_page, table
 
-from clusterpolicy import letters, pagecheck, report
+from clusterpolicy import report
+from clusterpolicy.page import letters, pagecheck
 from clusterpolicy.wording import escape
 
 

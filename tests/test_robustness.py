@@ -5,16 +5,9 @@ import pandas as pd
 import pytest
 from small_results import record, small_study
 
-from clusterpolicy import (
-    effects,
-    inference,
-    refits,
-    results,
-    robustcharts,
-    robustness,
-    robustwords,
-    spillovers,
-)
+from clusterpolicy import effects, inference, results
+from clusterpolicy.findings import robustcharts, robustwords
+from clusterpolicy.otherdesigns import refits, robustness, spillovers
 
 DRAWS = 99
 

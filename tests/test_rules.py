@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 from conftest import ROOT
 
-from clusterpolicy import checking, evidence, panel, plausibility, rules, sources
+from clusterpolicy import evidence, panel, sources
+from clusterpolicy.checks import checking, plausibility, rules
 
 # ---- Edits: each takes the rows of a table, header first, so that rows[n - 1] is line n ---------
 

@@ -8,13 +8,15 @@ import pandas as pd
 import pytest
 import real_files
 
-from clusterpolicy import rung2, sources
+from clusterpolicy import sources
+from clusterpolicy.finerdata import rung2
 
 SECONDS, MEGABYTES = 20, 1000
 MEASURE_IT = """
 import resource, sys, time
 from pathlib import Path
-from clusterpolicy import downloads, panel, rung2
+from clusterpolicy import panel
+from clusterpolicy.finerdata import downloads, rung2
 raw = panel.read_raw()
 began = time.process_time()
 rung2.clean(raw, downloads.read_registry(), Path(sys.argv[1]))

@@ -16,14 +16,15 @@ import pytest
 from conftest import ROOT
 from small_study import PACKAGE_FOLDER, TERM_PARAMETERS, SmallStudy
 
-from clusterpolicy import catalogue, freshness, kernels, publishing, register, tracing
-from clusterpolicy.catalogue import REPORTS, ReportSpec
-from clusterpolicy.freshness import Contents, InputFault
-from clusterpolicy.parameters import UsageFault
-from clusterpolicy.progress import Screen
-from clusterpolicy.publishing import CannotWrite, Workspace
+from clusterpolicy.checks import register
+from clusterpolicy.run import catalogue, freshness, kernels, publishing, tracing
+from clusterpolicy.run.catalogue import REPORTS, ReportSpec
+from clusterpolicy.run.freshness import Contents, InputFault
+from clusterpolicy.run.parameters import UsageFault
+from clusterpolicy.run.progress import Screen
+from clusterpolicy.run.publishing import CannotWrite, Workspace
+from clusterpolicy.run.workers import Outcome
 from clusterpolicy.runner import Plan, Settings
-from clusterpolicy.workers import Outcome
 
 
 class Quiet(Screen):
@@ -94,11 +95,12 @@ def study(tmp_path):
 @pytest.fixture
 def workspace(study):
     package = study.root / "src" / "clusterpolicy"
-    package.mkdir()
-    for name in ("report", "jobs", "panel", "effects", "figures"):
+    for folder in ("page", "run"):
+        (package / folder).mkdir(parents=True)
+    for name in ("report", "run/jobs", "panel", "effects", "figures", "page/__init__"):
         (package / f"{name}.py").write_text("")
-    (package / "effects.py").write_text("from clusterpolicy import panel\n")
-    (package / "template.css").write_text("p {}")
+    (package / "effects.py").write_text("from clusterpolicy import page, panel\n")
+    (package / "page/template.css").write_text("p {}")
     return Workspace(study.root, package)
 
 
@@ -235,7 +237,9 @@ TERMS = ["term-1", "term-2", "term-3"]
         ("requirements.lock", "pandas==1\n", list(REPORTS)),
         ("src/clusterpolicy/panel.py", "x = 1", ["term-1", "term-2", "term-3"]),
         ("src/clusterpolicy/report.py", "x = 1", list(REPORTS)),
-        ("src/clusterpolicy/template.css", "p { margin: 0 }", list(REPORTS)),
+        ("src/clusterpolicy/run/jobs.py", "x = 1", list(REPORTS)),
+        ("src/clusterpolicy/page/__init__.py", "x = 1", ["term-1", "term-2", "term-3"]),
+        ("src/clusterpolicy/page/template.css", "p { margin: 0 }", list(REPORTS)),
         ("src/clusterpolicy/figures.py", "x = 1", []),
         ("reports/term-3.html", "edited by hand", ["term-3"]),
     ],
@@ -598,6 +602,10 @@ def test_a_lock_that_its_holder_left_behind_is_free(workspace):
 def test_imports_are_followed_through_the_package(workspace):
     package = workspace.package
     (package / "panel.py").write_text("def load():\n    from .figures import x\n")
+    (package / "figures.py").write_text("from clusterpolicy.page.theme import Chart\n")
+    (package / "page/theme.py").write_text("from . import axes\nfrom ..wording import say\n")
+    for name in ("page/axes", "page/unused", "wording"):
+        (package / f"{name}.py").write_text("import scipy\n")
     cells = [
         {"cell_type": "code", "source": "%matplotlib inline\nimport clusterpolicy.effects as e"},
         {"cell_type": "code", "source": ["import json, pandas.api\n", "import clusterpolicy\n"]},
@@ -605,21 +613,25 @@ def test_imports_are_followed_through_the_package(workspace):
         {"cell_type": "markdown", "source": "from clusterpolicy import nothing"},
     ]
     used = freshness.code_used(cells, package)
-    assert used.libraries == {"clusterpolicy", "json", "pandas"}
+    assert used.libraries == {"clusterpolicy", "json", "pandas", "scipy"}
     assert set(used.modules) == {
         "effects.py",
         "panel.py",
         "figures.py",
+        "wording.py",
         "report.py",
-        "jobs.py",
-        "template.css",
+        "run/jobs.py",
+        "page/__init__.py",
+        "page/axes.py",
+        "page/template.css",
+        "page/theme.py",
     }
 
 
 def test_files_are_seen_whichever_library_opens_them(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
-        "import sys; from pathlib import Path; from clusterpolicy import tracing\n"
+        "import sys; from pathlib import Path; from clusterpolicy.run import tracing\n"
         "root, log = map(Path, sys.argv[1:]); tracing.record_files(root, log)\n"
         "import os, numpy as np, pandas as pd, pyarrow as pa, pyarrow.parquet as pq\n"
         "os.chdir(root / 'data')\n"

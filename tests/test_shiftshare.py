@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from test_measures import BASES, tables_of
 
-from clusterpolicy import measures, shiftshare
+from clusterpolicy.cells import measures, shiftshare
 from clusterpolicy.clusters import CELL
 
 SPANS = {"b1995": (1995, 2003), "b2000": (2000, 2009), "b2005": (2005, 2014), "b2011": (2009, 2016)}

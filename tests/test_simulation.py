@@ -6,15 +6,8 @@ import numpy as np
 import pytest
 from small_panels import dummies, random_sample, residual
 
-from clusterpolicy import (
-    crosschecks,
-    effects,
-    estimators,
-    inference,
-    simulation,
-    trendtrials,
-    trials,
-)
+from clusterpolicy import crosschecks, effects, inference
+from clusterpolicy.methodtrials import estimators, simulation, trendtrials, trials
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,9 @@ import pandas as pd
 import pytest
 from small_results import record, small_study
 
-from clusterpolicy import refits, results, robustness, robustwords, spillovers
+from clusterpolicy import results
+from clusterpolicy.findings import robustwords
+from clusterpolicy.otherdesigns import refits, robustness, spillovers
 
 DRAWS = 99
 

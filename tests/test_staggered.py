@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clusterpolicy import staggered
 from clusterpolicy.effects import CELL
+from clusterpolicy.otherdesigns import staggered
 
 # Two prefectures, two industries, twice; the last two cells are targeted.
 PREFECTURE = np.array([1, 1, 2, 2, 1, 2])

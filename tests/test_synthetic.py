@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 
-from clusterpolicy import synthetic
+from clusterpolicy.otherdesigns import synthetic
 
 YEARS = 12
 POST = np.arange(YEARS) >= 8

@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 from sample_page import RECORD, table, wide_table
 
-from clusterpolicy import printing, results, tables
+from clusterpolicy import results, tables
+from clusterpolicy.page import printing
 from clusterpolicy.tables import Column, Table
 
 

@@ -13,7 +13,7 @@ def test_every_trap_has_a_guard_and_a_test_that_are_still_there():
     rows = ROW.findall(DECISION.read_text(encoding="utf-8"))
     assert sorted({int(trap) for trap, *_ in rows}) == list(range(1, 12))
     for trap, module, guard, file, test in rows:
-        assert hasattr(importlib.import_module(f"clusterpolicy.{module}"), guard), guard
+        assert hasattr(importlib.import_module(f"clusterpolicy.finerdata.{module}"), guard), guard
         text = (ROOT / "tests" / f"{file}.py").read_text(encoding="utf-8")
         assert test.startswith(f"test_trap_{trap}_"), test
         assert f"\ndef {test}(" in text, test

@@ -7,7 +7,8 @@ import pytest
 from small_panels import random_sample
 from small_results import small_study
 
-from clusterpolicy import effects, inference, results, withdrawal
+from clusterpolicy import effects, inference, results
+from clusterpolicy.otherdesigns import withdrawal
 
 
 def equivalence_of(seed, margins, effect=0.0):

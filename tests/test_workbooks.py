@@ -8,7 +8,9 @@ import pytest
 import real_files
 import small_workbook
 
-from clusterpolicy import cleaning, effects, rules, sources, workbooks
+from clusterpolicy import cleaning, effects, sources
+from clusterpolicy.checks import rules
+from clusterpolicy.finerdata import workbooks
 
 PREFECTURES = sources.read_raw("prefectures")
 INDUSTRIES = sources.read_raw("account_industries")

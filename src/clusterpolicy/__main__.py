@@ -11,11 +11,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from clusterpolicy import catalogue, parameters, publishing, register, runner
-from clusterpolicy.freshness import InputFault
-from clusterpolicy.parameters import PARAMETERS, Parameter, UsageFault
-from clusterpolicy.progress import Screen
-from clusterpolicy.publishing import CannotWrite, Workspace
+from clusterpolicy import runner
+from clusterpolicy.checks import register
+from clusterpolicy.run import catalogue, parameters, publishing
+from clusterpolicy.run.freshness import InputFault
+from clusterpolicy.run.parameters import PARAMETERS, Parameter, UsageFault
+from clusterpolicy.run.progress import Screen
+from clusterpolicy.run.publishing import CannotWrite, Workspace
 from clusterpolicy.runner import Settings
 
 MARKER = "pyproject.toml"
@@ -171,7 +173,8 @@ def _report(options: argparse.Namespace, settings: Settings) -> int:
 
 def _data(_options: argparse.Namespace, _settings: Settings) -> int:
     workspace = find_workspace()
-    from clusterpolicy import downloads, estat, finer, later, panel, rung2
+    from clusterpolicy import panel
+    from clusterpolicy.finerdata import downloads, estat, finer, later, rung2
 
     def make() -> None:
         study = panel.build()
@@ -193,7 +196,8 @@ def _data(_options: argparse.Namespace, _settings: Settings) -> int:
 
 def _estat(options: argparse.Namespace, _settings: Settings) -> int:
     workspace = find_workspace()
-    from clusterpolicy import later, sources
+    from clusterpolicy import sources
+    from clusterpolicy.finerdata import later
 
     def make() -> None:
         folder = later.update(print, options.tables)
@@ -224,7 +228,7 @@ def _make_data(workspace: Workspace, make: Callable[[], None]) -> int:
 
 
 def _pdf(_options: argparse.Namespace, _settings: Settings) -> int:
-    from clusterpolicy import paper
+    from clusterpolicy.run import paper
 
     workspace = find_workspace()
     with publishing.lock(workspace):

@@ -7,7 +7,7 @@ become numbers, with a status beside each value.
 import pandas as pd
 
 from clusterpolicy import policy
-from clusterpolicy.rules import PREFECTURE_SERIES, STATUS_OF_SYMBOL
+from clusterpolicy.checks.rules import PREFECTURE_SERIES, STATUS_OF_SYMBOL
 
 
 def clean_prefectures(raw: pd.DataFrame, projects: pd.DataFrame) -> pd.DataFrame:

@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 import scipy.stats
 
-from clusterpolicy.contrast import GroupParts
 from clusterpolicy.effects import TripleDifference
+from clusterpolicy.estimation.contrast import GroupParts
+from clusterpolicy.estimation.inversion import Scores, interval, most_beyond_zero, reached_effects
 from clusterpolicy.inference import DRAWS, LEVEL, SEED
-from clusterpolicy.inversion import Scores, interval, most_beyond_zero, reached_effects
 
 # With fewer groups than this there are too few patterns of signs: six weights instead of two.
 GROUPS_FOR_SIGNS = 12

@@ -14,9 +14,9 @@ import pandas as pd
 import scipy.linalg
 
 from clusterpolicy import clusters, policy
-from clusterpolicy.absorbing import FixedEffects
-from clusterpolicy.contrast import ABSORBED_SHARE as ABSORBED_SHARE
-from clusterpolicy.contrast import Contrast, GroupParts
+from clusterpolicy.estimation.absorbing import FixedEffects
+from clusterpolicy.estimation.contrast import ABSORBED_SHARE as ABSORBED_SHARE
+from clusterpolicy.estimation.contrast import Contrast, GroupParts
 from clusterpolicy.panel import Study
 
 CELL = ["pref_code", "industry"]

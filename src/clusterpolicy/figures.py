@@ -13,12 +13,12 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, Normalize, to_rgb
 from matplotlib.patches import Rectangle
 
-from clusterpolicy import alttext, theme, yearaxis
-from clusterpolicy.alttext import interval
 from clusterpolicy.evidence import CANNOT_JUDGE
-from clusterpolicy.quadrant import plot_quadrant
-from clusterpolicy.theme import Chart, number
-from clusterpolicy.timecharts import (
+from clusterpolicy.page import alttext, theme, yearaxis
+from clusterpolicy.page.alttext import interval
+from clusterpolicy.page.quadrant import plot_quadrant
+from clusterpolicy.page.theme import Chart, number
+from clusterpolicy.page.timecharts import (
     plot_event_study,
     plot_growth_paths,
     plot_national_series,

@@ -14,7 +14,7 @@ import pandas as pd
 import scipy.stats
 
 from clusterpolicy.effects import Contrast, Sample, event_contrasts
-from clusterpolicy.inversion import Scores, interval, most_beyond_zero, reached_effects
+from clusterpolicy.estimation.inversion import Scores, interval, most_beyond_zero, reached_effects
 
 DRAWS = 9_999
 LEVEL = 0.95

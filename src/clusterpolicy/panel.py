@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from clusterpolicy import checking, cleaning, concordance, package, policy, rules, sources
+from clusterpolicy import cleaning, concordance, policy, sources
+from clusterpolicy.checks import checking, package, rules
 
 # Accounts are added up from rounded figures: half a million yen for each part and the total.
 ROUNDING_MILLION_YEN = 0.5

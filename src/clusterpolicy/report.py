@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from clusterpolicy.drawing import draw, svg_of
-from clusterpolicy.printing import CUE, OUTPUT_MARK, Table, csv_link, to_html
+from clusterpolicy.page.drawing import draw, svg_of
+from clusterpolicy.page.printing import CUE, OUTPUT_MARK, Table, csv_link, to_html
 from clusterpolicy.wording import (
     GRADES,
     effect_sentence,
@@ -350,13 +350,13 @@ def page(notebook: nbformat.NotebookNode, spec: PageSpec) -> str:
         stands in it as a fault that `check` reports.
     """
     # The exporter takes nearly a second to import, and no notebook needs it.
-    from clusterpolicy import pages
+    from clusterpolicy.page import pages
 
     return pages.build(notebook, spec)
 
 
 def check(html: str) -> list[str]:
     """List the faults of a page, one line each; an empty list means that it may be published."""
-    from clusterpolicy import pagecheck
+    from clusterpolicy.page import pagecheck
 
     return pagecheck.faults(html)

@@ -14,13 +14,14 @@ from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExec
 from dataclasses import dataclass, field
 from functools import partial
 
-from clusterpolicy import catalogue, freshness, publishing, register, workers
-from clusterpolicy.catalogue import REPORTS, ReportSpec
-from clusterpolicy.freshness import Contents, InputFault, Source
-from clusterpolicy.kernels import NotebookFault
-from clusterpolicy.parameters import Value
-from clusterpolicy.progress import Screen
-from clusterpolicy.publishing import CannotWrite, Workspace
+from clusterpolicy.checks import register
+from clusterpolicy.run import catalogue, freshness, publishing, workers
+from clusterpolicy.run.catalogue import REPORTS, ReportSpec
+from clusterpolicy.run.freshness import Contents, InputFault, Source
+from clusterpolicy.run.kernels import NotebookFault
+from clusterpolicy.run.parameters import Value
+from clusterpolicy.run.progress import Screen
+from clusterpolicy.run.publishing import CannotWrite, Workspace
 
 CELL_SECONDS = 600.0
 RUN_SECONDS = 1800.0

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from clusterpolicy.printing import Column, Table, csv_text, to_html
+from clusterpolicy.page.printing import Column, Table, csv_text, to_html
 from clusterpolicy.wording import (
     MISSING,
     figure_in_words,

@@ -1,0 +1,1 @@
+"""Cells measured: their strength, growth, concentration, neighbours, and their landscape."""

@@ -1,0 +1,1 @@
+"""How tables are held against their rules before anything is computed from them."""

@@ -1,0 +1,1 @@
+"""What estimates stand on: contrasts, fixed effects, tests turned into intervals, noise."""

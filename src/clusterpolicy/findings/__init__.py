@@ -1,0 +1,1 @@
+"""What single reports say and show: their sentences, figures and tables."""

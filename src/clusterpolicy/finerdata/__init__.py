@@ -1,0 +1,1 @@
+"""Finer figures and the larger files behind them: fetched, read, made comparable, checked."""

@@ -1,0 +1,1 @@
+"""Methods on trial: do they tell the truth where it is known, what do other programs say."""

@@ -1,0 +1,459 @@
+"""What a project's page stands on: its cells, their product before, during and after the money.
+
+Bases of the accounts are never chained. A path joins two bases in the last year before the
+project's term, where both are 100: to the left everything is measured in the older base, to the
+right in the later one.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from clusterpolicy import clusters, policy, results, sources
+from clusterpolicy.cells import measures, stars
+from clusterpolicy.finerdata import workbooks
+from clusterpolicy.otherdesigns import synthetic
+from clusterpolicy.panel import Study
+from clusterpolicy.projects import portfolio
+
+CELL = ["pref_code", "industry"]
+# Older and later base around the first year of each term.
+BASES_OF_TERM = {1: ("b1995", "b2000"), 2: ("b2000", "b2005")}
+BOUNDARIES = "prefecture-boundaries/prefectures_s0001.geojson"  # of data/external, rung 2
+GAP = "gap to elsewhere"  # design of the records that describe growth
+ALL = "all"  # the row that adds all industries of a project up
+
+
+@dataclass(frozen=True)
+class Period:
+    """A span of years over which growth is measured, within one base.
+
+    Attributes
+    ----------
+    name : str
+        Column of tables, e.g. ``"during"``.
+    label : str
+        In words.
+    start, end : int
+        Fiscal years compared: the last one before the period, and its last one.
+    base : str
+        Base of the accounts.
+    """
+
+    name: str
+    label: str
+    start: int
+    end: int
+    base: str
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One project and the figures its page stands on.
+
+    Attributes
+    ----------
+    study : Study
+    project : Series
+        Its row of the table ``projects``.
+    term : policy.Term
+        The term it belongs to.
+    asked, reading : str
+        Reading of the fields map that was asked for, and the one that is used: a project that only
+        says "manufacturing" has no cell in the narrow reading, so the broad one stands in.
+    """
+
+    study: Study
+    project: pd.Series
+    term: policy.Term
+    asked: str
+    reading: str
+
+    @property
+    def project_id(self) -> str:
+        """Its id."""
+        return self.project["project_id"]
+
+    @property
+    def bases(self) -> tuple[str, str]:
+        """Older and later base of the accounts."""
+        return BASES_OF_TERM[self.term.number]
+
+    @property
+    def join_year(self) -> int:
+        """Last fiscal year before its term, where the two bases meet."""
+        return self.term.baseline_last_year
+
+    @cached_property
+    def cells(self) -> pd.DataFrame:
+        """Its cells in the later base: ``pref_code``, ``industry``, ``others``."""
+        return self.cells_in(self.bases[1])
+
+    def cells_in(self, base: str) -> pd.DataFrame:
+        """Return its cells in one base."""
+        return portfolio.targeted_cells(
+            self.study.cells, self.project_id, self.term.number, base, self.reading
+        )
+
+    @cached_property
+    def prefectures(self) -> list[str]:
+        """Codes of its prefectures."""
+        return self.project["prefectures"].split(";")
+
+    @cached_property
+    def links(self) -> pd.DataFrame:
+        """Its rows of :func:`portfolio.lineage`."""
+        found = portfolio.lineage(self.study.projects)
+        is_own = (found["predecessor"] == self.project_id) | (found["successor"] == self.project_id)
+        return found[is_own].reset_index(drop=True)
+
+    @cached_property
+    def periods(self) -> tuple[Period, ...]:
+        """Return the periods its growth is measured over, in their order."""
+        older, later = self.bases
+        span = self.study.cell_panel.groupby("base")["fy"].agg(["min", "max"])
+        number, clock = self.term.number, self.term.clock
+        launch = policy.choose_term(self.study.terms, 1, clock)
+        start = max(int(span.at[older, "min"]), launch.baseline_first_year - 1)
+        before = Period("before", "before the policy", start, launch.first_year - 1, older)
+        during = Period(
+            "during", f"term {number}", self.join_year, min(self.term.last_year, self._end), later
+        )
+        after = Period("after", f"after term {number}", during.end, self._end, later)
+        if number == 1:
+            return before, during, after
+        earlier = Period("earlier", "term 1", before.end, self.join_year, older)
+        return before, earlier, during, after
+
+    @property
+    def _end(self) -> int:
+        panel = self.study.cell_panel
+        return int(panel.loc[panel["base"] == self.bases[1], "fy"].max())
+
+    @cached_property
+    def industry_names(self) -> pd.Series:
+        """English names of the industries of both bases, by key."""
+        table = self.study.industries
+        names = table[table["base"].isin(self.bases)].drop_duplicates("industry", keep="last")
+        return names.set_index("industry")["name_en"]
+
+    @cached_property
+    def prefecture_names(self) -> pd.Series:
+        """English names of the prefectures, by code."""
+        return self.study.prefectures.set_index("pref_code")["name_en"]
+
+    @cached_property
+    def paths(self) -> pd.DataFrame:
+        """Product of its cells and of the same industries elsewhere, by industry and year.
+
+        Returns
+        -------
+        DataFrame
+            One row per ``industry`` (:data:`ALL` for the sum), ``base`` and ``fy``:
+            ``own_million_yen`` (nominal), ``own`` and ``elsewhere`` (FY :attr:`join_year` = 100),
+            ``n_cells`` that are seen in every year of the base's part and ``n_hidden`` left out.
+            ``elsewhere`` of the sum is what the project's own mix of industries would have come to
+            had each grown as in the other prefectures.
+        """
+        parts = [self._paths_in(base) for base in self.bases]
+        return pd.concat(parts, ignore_index=True)
+
+    def _paths_in(self, base: str) -> pd.DataFrame:
+        years = self._years_of(base)
+        panel = self.study.cell_panel
+        rows = panel[(panel["base"] == base) & panel["fy"].between(*years)]
+        own_cells = self.cells_in(base)
+        rows = rows[rows["industry"].isin(own_cells["industry"])]
+        wide = rows.pivot(index=CELL, columns="fy", values="product_million_yen")
+        is_seen = (wide > 0).all(axis=1)
+        is_own = wide.index.get_level_values("pref_code").isin(self.prefectures)
+        own = wide[is_own & is_seen].groupby("industry").sum()
+        elsewhere = wide[~is_own & is_seen].groupby("industry").sum().reindex(own.index)
+        growth = elsewhere.div(elsewhere[self.join_year], axis=0)
+        expected = growth.mul(own[self.join_year], axis=0)
+        own.loc[ALL], expected.loc[ALL] = own.sum(), expected.sum()
+        counts = pd.DataFrame(
+            {
+                "n_cells": (is_own & is_seen).groupby("industry").sum(),
+                "n_hidden": (is_own & ~is_seen).groupby("industry").sum(),
+            }
+        )
+        counts.loc[ALL] = counts.sum()
+        long = pd.DataFrame(
+            {
+                "own_million_yen": own.stack(),
+                "own": 100 * own.div(own[self.join_year], axis=0).stack(),
+                "elsewhere": 100 * expected.div(expected[self.join_year], axis=0).stack(),
+            }
+        )
+        long = long.reset_index().merge(counts, on="industry", validate="many_to_one")
+        return long.assign(base=base)
+
+    def _years_of(self, base: str) -> tuple[int, int]:
+        older, _ = self.bases
+        if base == older:
+            return self.periods[0].start, self.join_year
+        return self.join_year, self._end
+
+    @cached_property
+    def growth(self) -> pd.DataFrame:
+        """Growth of its cells and of the same industries elsewhere, period by period.
+
+        Returns
+        -------
+        DataFrame
+            One row per ``industry`` (:data:`ALL` last) and ``period``: ``own`` and ``elsewhere``
+            in percent a year, ``gap`` in percentage points; missing where the older base has no
+            such industry.
+        """
+        path = self.paths.set_index(["industry", "base", "fy"])[["own", "elsewhere"]]
+        order = [*dict.fromkeys(self.cells["industry"]), ALL]
+        rows = []
+        for industry in order:
+            for period in self.periods:
+                ends = [(industry, period.base, fy) for fy in (period.start, period.end)]
+                yearly = dict.fromkeys(("own", "elsewhere"), np.nan)
+                if all(end in path.index for end in ends):
+                    start, end = path.loc[ends[0]], path.loc[ends[1]]
+                    power = 1 / (period.end - period.start)
+                    yearly = (100 * ((end / start) ** power - 1)).to_dict()
+                gap = yearly["own"] - yearly["elsewhere"]
+                rows.append({"industry": industry, "period": period.name, **yearly, "gap": gap})
+        return pd.DataFrame(rows)
+
+    @cached_property
+    def strength(self) -> pd.DataFrame:
+        """Its cells in the last year before its term, those hidden or nil left out.
+
+        Returns
+        -------
+        DataFrame
+            ``pref_code``, ``industry``, ``product_million_yen``, ``share`` (of the prefecture's
+            manufacturing, 0 to 1), ``location_quotient``, ``others``.
+        """
+        found = clusters.location_quotients(
+            self.study.cell_panel, self.bases[1], self.join_year
+        ).merge(self.cells, on=CELL, validate="one_to_one")
+        return found
+
+    @cached_property
+    def weight(self) -> pd.DataFrame:
+        """How much of each prefecture's manufacturing its industries were, before its term.
+
+        Returns
+        -------
+        DataFrame
+            ``pref_code``, ``value`` (percent) and ``certainty`` (``low`` where the project's own
+            record is).
+        """
+        share = 100 * self.strength.groupby("pref_code")["share"].sum()
+        certainty = "low" if self.project["confidence"] == "low" else "high"
+        table = share.reindex(self.prefectures).rename("value").reset_index()
+        return table.assign(certainty=certainty)
+
+    @cached_property
+    def national_share(self) -> float:
+        """Share of its industries' national product made in its cells before its term, percent."""
+        panel = self.study.cell_panel
+        is_year = (panel["base"] == self.bases[1]) & (panel["fy"] == self.join_year)
+        rows = panel[is_year & panel["industry"].isin(self.cells["industry"])]
+        return float(
+            100 * self.strength["product_million_yen"].sum() / rows["product_million_yen"].sum()
+        )
+
+    @cached_property
+    def company(self) -> pd.DataFrame:
+        """Other projects of its term that share prefectures with it, most shared cells first.
+
+        Returns
+        -------
+        DataFrame
+            ``other``, ``name_en``, ``fields``, ``shared_prefectures``, ``shared_fields``,
+            ``shared_cells``.
+        """
+        pairs = portfolio.overlap(
+            self.study.projects,
+            self.study.cells,
+            self.term.number,
+            self.bases[1],
+            self.reading,
+        )
+        own = pairs[(pairs["project_id"] == self.project_id) & (pairs["other"] != self.project_id)]
+        own = own[own["shared_prefectures"] > 0]
+        names = self.study.projects[["project_id", "name_en", "fields"]]
+        own = own.drop(columns="project_id").merge(
+            names, left_on="other", right_on="project_id", validate="many_to_one"
+        )
+        order = ["shared_cells", "shared_prefectures"]
+        return own.sort_values(order, ascending=False, kind="stable", ignore_index=True)
+
+    @cached_property
+    def stars(self) -> pd.DataFrame:
+        """Measure its cells and award their stars, those with most first.
+
+        Returns
+        -------
+        DataFrame
+            Rows of ``stars.award`` for the last year before its term and growth over it, with
+            ``product_million_yen``, ``others``, ``prefecture`` and ``name`` (of the industry).
+        """
+        during = next(period for period in self.periods if period.name == "during")
+        cells = measures.measure_cells(self.study, during.base)
+        growth = measures.measure_growth(cells, (during.start, during.end))
+        product = cells.loc[cells["fy"] == during.start, [*CELL, "product_million_yen"]]
+        own = self.cells.merge(stars.award(cells, growth, during.start), on=CELL, how="left")
+        own = own.merge(product, on=CELL, how="left", validate="one_to_one")
+        own["prefecture"] = own["pref_code"].map(self.prefecture_names)
+        own["name"] = own["industry"].map(self.industry_names)
+        order = ["stars", "stars_possible", "product_million_yen"]
+        return own.sort_values(order, ascending=False, kind="stable", ignore_index=True)
+
+    @cached_property
+    def quadrant(self) -> pd.DataFrame:
+        """All cells of its industries: strength before its term against growth over it.
+
+        Returns
+        -------
+        DataFrame
+            As ``clusters.strength_and_growth``; ``is_targeted`` marks the project's own cells.
+        """
+        panel, base = self.study.cell_panel, self.bases[1]
+        of_base = panel.loc[panel["base"] == base, CELL].drop_duplicates()
+        every = of_base[of_base["industry"].isin(self.cells["industry"])]
+        own = pd.MultiIndex.from_frame(self.cells[CELL])
+        cells = every.assign(is_targeted=pd.MultiIndex.from_frame(every).isin(own))
+        during = next(period for period in self.periods if period.name == "during")
+        names = self.prefecture_names, self.industry_names
+        return clusters.strength_and_growth(cells, panel, base, (during.start, during.end), names)
+
+
+def profile(study: Study, project_id: str, clock: str, fields_map: str) -> Profile:
+    """Return the profile of one project.
+
+    Raises
+    ------
+    ValueError
+        If the facts list no such project, or no figure of any cell can stand for it.
+    """
+    known = study.projects.set_index("project_id", drop=False)
+    if project_id not in known.index:
+        raise ValueError(
+            f"project: found {project_id!r}: choose an id of data/raw/projects.csv, such as "
+            f"{known.index[-1]!r}"
+        )
+    project = known.loc[project_id]
+    term = policy.choose_term(study.terms, int(project["term"]), clock)
+    for reading in dict.fromkeys((fields_map, "broad")):
+        found = Profile(study, project, term, fields_map, reading)
+        if not found.cells.empty:
+            return found
+    raise ValueError(
+        f"project {project_id}: none of its fields ({project['fields']}) stands for an industry of "
+        "the accounts: add one to data/raw/field_industries.csv"
+    )
+
+
+def estimate(profile: Profile) -> pd.DataFrame:
+    """Make the records of a project: gaps of growth, and synthetic difference-in-differences.
+
+    The latter for its own term and, for a project of the second, for the years after the money.
+
+    Returns
+    -------
+    DataFrame
+        One :class:`results.Estimate` a row.
+    """
+    terms = (1,) if profile.term.number == 1 else (profile.term.number, 3)
+    parts = [
+        synthetic.estimate_project(profile.study, profile.project_id, term, profile.term.clock)
+        for term in terms
+    ]
+    return pd.concat([results.to_frame(gap_records(profile)), *parts], ignore_index=True)
+
+
+def gap_name(project_id: str, clock: str, period: str) -> str:
+    """Return the name of the record of a gap in growth."""
+    return f"{project_id}-{clock}-gap-{period}"
+
+
+def gap_records(profile: Profile) -> list[results.Estimate]:
+    """Record how much faster all its cells grew than the same industries elsewhere, by period.
+
+    A description without an interval: nothing in it tells the project from the rest of what
+    happened there.
+    """
+    rows = profile.growth[profile.growth["industry"] == ALL].set_index("period")
+    study, term = profile.study, profile.term
+    stamp = synthetic.stamp_of(study.cell_panel, study.cells, study.projects, study.terms)
+    records = []
+    for period in profile.periods:
+        gap = float(rows.at[period.name, "gap"])
+        is_known = not np.isnan(gap)
+        seen = profile.paths
+        seen = seen[(seen["industry"] == ALL) & (seen["base"] == period.base)]
+        records.append(
+            results.Estimate(
+                result_id=gap_name(profile.project_id, term.clock, period.name),
+                term=term.number,
+                outcome="product",
+                outcome_label=f"growth of product, {period.label}",
+                design=GAP,
+                role="check",
+                base=period.base,
+                clock=term.clock,
+                fields_map=profile.reading,
+                sample=f"{profile.project_id} against the same industries elsewhere",
+                estimate=gap,
+                unit="percentage points a year",
+                method="none: a description",
+                n_cells=len(profile.cells),
+                n_targeted=int(seen["n_cells"].max()) if is_known else 0,
+                baseline_years=f"{period.start}",
+                term_years=f"{period.start + 1}-{period.end}",
+                grade=results.grade_design(GAP, has_comparison=False) if is_known else 0,
+                status="estimated" if is_known else "not estimable",
+                reason="" if is_known else "no cell is seen in every year",
+                input_hash=stamp,
+            )
+        )
+    return records
+
+
+def read_outlines(study: Study) -> dict[str, list[np.ndarray]]:
+    """Return the boundaries of the prefectures if `make data` has fetched them, else none.
+
+    Returns
+    -------
+    dict of str to list of ndarray
+        As ``workbooks.read_boundaries``; empty on rung 1.
+    """
+    path = sources.EXTERNAL / BOUNDARIES
+    try:
+        path.open("rb").close()  # opening, not asking, so that the page knows when it comes
+    except FileNotFoundError:
+        return {}
+    return workbooks.read_boundaries(path, study.prefectures)
+
+
+def results_name(project_id: str) -> str:
+    """Return the name under which the estimates of a project are saved."""
+    return f"project-{project_id}"
+
+
+def load_records(study: Study) -> pd.DataFrame:
+    """Load the records of every project that has a page.
+
+    Raises
+    ------
+    sources.InputMissing
+        If those of a project are missing.
+    """
+    ids = portfolio.with_page(study.projects)["project_id"]
+    return results.load_results([results_name(each) for each in ids])
+
+
+def save(profile: Profile, estimates: pd.DataFrame) -> None:
+    """Save the estimates of a project once, for its page and for the overview."""
+    results.save_results(estimates, results_name(profile.project_id))

@@ -1,0 +1,1 @@
+"""The run: which reports there are, what each was made from, the processes that make them."""

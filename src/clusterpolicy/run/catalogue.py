@@ -1,0 +1,193 @@
+"""Which reports there are: the notebook of each, the values it takes, and what it needs.
+
+Every project of the facts is a report too, so the list is made when the run starts.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from clusterpolicy.checks import register
+from clusterpolicy.run import parameters
+from clusterpolicy.run.parameters import PARAMETERS, UsageFault, Value
+
+
+@dataclass(frozen=True)
+class ReportSpec:
+    """One report: a notebook, the values it is run with, and the page that comes of it.
+
+    Attributes
+    ----------
+    name : str
+        The page is ``reports/<name>.html``.
+    notebook : str
+        File name in ``notebooks/``.
+    title : str
+        Title of the page.
+    takes : tuple of str
+        Parameters that may be chosen for this report.
+    fixed : tuple of (str, int or str)
+        Parameters that make this report what it is.
+    needs : tuple of str
+        Reports whose notebooks write what this one reads.
+    inputs : tuple of str
+        Patterns below the root that must match a file when the run starts. What a rebuild depends
+        on is not this list but the files that the notebook was seen to open.
+    """
+
+    name: str
+    notebook: str
+    title: str
+    takes: tuple[str, ...] = ()
+    fixed: tuple[tuple[str, Value], ...] = ()
+    needs: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
+
+
+_TERM_TITLES = ("Term 1: launch", "Term 2: development", "Term 3: autonomy")
+REPORTS = {
+    spec.name: spec
+    for spec in (
+        ReportSpec(
+            "data-quality",
+            "1-clean-clusters.ipynb",
+            "The data",
+            takes=("indicator",),
+            inputs=("data/raw/*.csv",),
+        ),
+        *(
+            ReportSpec(
+                f"term-{term}",
+                "2-evaluate-term.ipynb",
+                title,
+                takes=("clock", "fields_map"),
+                fixed=(("term", term),),
+                needs=("data-quality",),
+                inputs=("data/clean/*.parquet",),
+            )
+            for term, title in enumerate(_TERM_TITLES, start=1)
+        ),
+        ReportSpec(
+            "methods",
+            "5-check-methods.ipynb",
+            "Do the estimators tell the truth?",
+            takes=("fields_map",),
+            needs=("data-quality",),
+            inputs=("data/clean/*.parquet",),
+        ),
+        ReportSpec(
+            "index",
+            "4-compare-terms.ipynb",
+            "Three terms compared",
+            takes=("clock", "fields_map"),
+            needs=("data-quality", "term-1", "term-2", "term-3"),
+            inputs=("data/clean/*.parquet", "data/results/*.csv"),
+        ),
+    )
+}
+
+
+def values_for(spec: ReportSpec, chosen: Mapping[str, Value]) -> dict[str, Value]:
+    """Return the parameters of a report: what was chosen, else the default, and the fixed ones."""
+    values = {name: chosen.get(name, PARAMETERS[name].default) for name in spec.takes}
+    return parameters.check({**values, **dict(spec.fixed)})
+
+
+def list_reports(projects: Iterable[register.Entry]) -> dict[str, ReportSpec]:
+    """Return every report by name: those of `REPORTS` and one for each project of the facts.
+
+    The overview compares the projects, so it comes after them.
+    """
+    pages = {project.page: _project_report(project) for project in projects}
+    index = REPORTS["index"]
+    fixed = {name: spec for name, spec in REPORTS.items() if name != index.name}
+    return {**fixed, **pages, index.name: replace(index, needs=(*index.needs, *pages))}
+
+
+def _project_report(project: register.Entry) -> ReportSpec:
+    return ReportSpec(
+        project.page,
+        "3-profile-project.ipynb",
+        project.title,
+        takes=("clock", "fields_map"),
+        fixed=(("project", project.project_id),),
+        needs=("data-quality",),
+        inputs=("data/clean/*.parquet",),
+    )
+
+
+def select(
+    names: Sequence[str],
+    term: int | None = None,
+    project: str | None = None,
+    reports: Mapping[str, ReportSpec] | None = None,
+) -> list[ReportSpec]:
+    """Return the named reports and those they need, in the order of `reports`.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Names of reports; all of them if empty and neither `term` nor `project` is given.
+    term : int, optional
+        Take the report of this term.
+    project : str, optional
+        Take the report on this project.
+    reports : mapping, optional
+        From `list_reports`; `REPORTS` if not given.
+
+    Raises
+    ------
+    UsageFault
+        If a name is unknown, or names of reports are given with a term or a project.
+    """
+    reports = REPORTS if reports is None else reports
+    for name in names:
+        if name not in reports:
+            known = ", ".join(spec for spec in reports if not spec.startswith(register.FOLDER))
+            ids = f" or {register.FOLDER}/ and an id of {register.TABLE}"
+            raise UsageFault(f"report {parameters.shown(name)}: unknown: use {known}{ids}")
+    single = {
+        "term": None if term is None else f"term-{term}",
+        "project": None if project is None else register.page_name(project),
+    }
+    given = {parameter: name for parameter, name in single.items() if name is not None}
+    if given and names:
+        parameter = next(iter(given))
+        raise UsageFault(f"{parameter}: given together with names of reports: use one or the other")
+    wanted = set(names) or set(given.values()) or set(reports)
+    for spec in reversed(reports.values()):
+        if spec.name in wanted:
+            wanted.update(spec.needs)
+    return [spec for spec in reports.values() if spec.name in wanted]
+
+
+def check_taken(specs: Sequence[ReportSpec], chosen: Mapping[str, Value]) -> None:
+    """Refuse a parameter that none of the reports takes.
+
+    Raises
+    ------
+    UsageFault
+        Naming the parameters that they do take.
+    """
+    taken = {name for spec in specs for name in spec.takes}
+    for name in chosen:
+        if name not in taken:
+            names = ", ".join(spec.name for spec in specs)
+            raise UsageFault(
+                f"{name}: not a parameter of {names}: they take {', '.join(sorted(taken))}"
+            )
+
+
+def links(spec: ReportSpec) -> list[list[str]]:
+    """Return file and title of the pages that every page links to, and of `spec` itself.
+
+    In the order of reading: what stands on most of the others comes first. Of the projects only
+    the one that is being read; the overview links to all of them.
+    """
+    here = posixpath.dirname(spec.name) or "."
+    others = sorted(REPORTS.values(), key=lambda other: -len(other.needs))
+    if spec.name not in REPORTS:
+        others.append(spec)
+    return [[posixpath.relpath(f"{other.name}.html", here), other.title] for other in others]
