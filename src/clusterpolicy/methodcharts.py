@@ -54,9 +54,8 @@ def plot_shares(trials: pd.DataFrame, measure: str, title: str, *, source: str =
     for most, words in zip(SHADES, ("off by up to 3", "up to 10", "more points"), strict=True):
         key[words] = {"facecolor": SHADES[most], "edgecolor": "none"}
     promise = number(promised, 0)
-    note = (
-        f"promised: {promise}; ▼ too few, ▲ too many; ✓ {promise} is inside the Monte Carlo interval"
-    )
+    held = f"✓ {promise} is inside the Monte Carlo interval"
+    note = f"promised: {promise}; ▼ too few, ▲ too many; {held}"
     groups = data.groupby("sample", sort=False)["term"].unique()
     height = sum(HEADING + ROW * len(terms) for terms in groups)
     above = (max(map(len, heads)) + 1.3) * theme.LINE + 0.05
