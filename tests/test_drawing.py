@@ -10,7 +10,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.textpath import TextPath
 from sample_page import chart
 
-from clusterpolicy.page import drawing
+from clusterpolicy.page import drawing, theme
 
 
 def scatter(points):
@@ -179,3 +179,15 @@ def test_words_drawn_again_are_referred_to_and_stand_where_they_stood():
     assert [letter for letter, _ in before] == [letter for letter, _ in after]
     assert max(abs(a - b) for (_, a), (_, b) in zip(before, after, strict=True)) <= 1
     assert set(re.findall(r'href="#(w\d+)"', shorter)) == set(re.findall(r'id="(w\d+)"', shorter))
+
+
+def test_the_class_of_a_drawing_says_how_a_page_may_size_it():
+    def kind(width, height, gid=None):
+        figure = Figure(figsize=(width, height))
+        figure.set_gid(gid)
+        return re.match(r'<svg(?: class="([^"]*)")? role', drawing.svg_of(figure, "fig-k"))[1]
+
+    assert kind(theme.NARROW, 3) == "narrow"
+    assert kind(theme.WIDTH, 3) is None
+    assert kind(theme.WIDTH, 6) == "tall"
+    assert kind(theme.WIDTH, 3, theme.WHOLE) == drawing.WHOLE

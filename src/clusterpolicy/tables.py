@@ -239,32 +239,16 @@ def check_numbers_table(estimates: pd.DataFrame, source: str = "data/results") -
         Its data, and so its CSV, hold every field of the records.
     """
     once = {
-        "clock": "{} clock",
-        "fields_map": "{} reading of the fields",
-        "base": "base {}",
-        "draws": "{} draws",
-        "input_hash": "inputs {}",
+        Column("clock", "Clock"): "{} clock",
+        Column("fields_map", "Reading"): "{} reading of the fields",
+        Column("base", "Base", kind="code"): "base {}",
+        Column("draws", "Draws", kind="number"): "{} draws",
+        Column("input_hash", "Inputs", kind="code"): "inputs {}",
     }
-    alike = {name: _alike(estimates, name) for name in once}
-    varying = [
-        Column(name, label, kind=kind)
-        for name, label, kind in (
-            ("clock", "Clock", "text"),
-            ("fields_map", "Reading", "text"),
-            ("base", "Base", "code"),
-            ("draws", "Draws", "number"),
-            ("input_hash", "Inputs", "code"),
-        )
-        if not alike[name]
-    ]
+    alike = {column: _alike(estimates, column.name) for column in once}
     columns = (
         Column("result_id", "Result", kind="code"),
         Column("outcome_label", "Outcome"),
-        *[column for column in varying if column.name != "input_hash"],
-        Column("n_cells", "Cells", kind="number"),
-        Column("n_targeted", "Targeted", kind="number"),
-        Column("n_blocks", "Blocks", kind="number"),
-        Column("n_observations", "Cell-years", kind="number"),
         _signed("estimate", "Estimate", "n.e."),
         _signed("low", "Interval from", "n.e."),
         _signed("high", "Interval to", "n.e."),
@@ -279,14 +263,17 @@ def check_numbers_table(estimates: pd.DataFrame, source: str = "data/results") -
         Column("mde", "Smallest effect seen", kind="number", decimals=2),
         Column("std_error", "Standard error", "log points x 100", "number", 2),
         Column("grade", "Grade", kind="grade"),
-        *[column for column in varying if column.name == "input_hash"],
+        *(column for column, value in alike.items() if not value),
+        Column("n_cells", "Cells", kind="number"),
+        Column("n_targeted", "Targeted", kind="number"),
+        Column("n_blocks", "Blocks", kind="number"),
+        Column("n_observations", "Cell-years", kind="number"),
     )
-    columns = _with_values(estimates, columns)
-    data = _with_columns(estimates, columns)
-    said = [once[name].format(value) for name, value in alike.items() if value]
+    known = tuple(c for c in columns if c.name in estimates and estimates[c.name].notna().any())
+    said = [once[column].format(value) for column, value in alike.items() if value]
     years = "; ".join([*said, " or ".join(estimates["method"].dropna().unique())])
     unit = "ends, band and smallest effect in the unit of their row"
-    return Table(data, columns, unit, years, source, NOT_ESTIMABLE)
+    return Table(estimates, known, unit, years, source, NOT_ESTIMABLE)
 
 
 def check_tests_table(estimates: pd.DataFrame, source: str = "data/results") -> Table:
@@ -318,7 +305,7 @@ def check_tests_table(estimates: pd.DataFrame, source: str = "data/results") -> 
         _signed("honest_high", "Honest bounds to"),
         Column("n_groups", "Prefectures", kind="number"),
     )
-    data = _with_columns(estimates, columns)[[column.name for column in columns]]
+    data = estimates.reindex(columns=[column.name for column in columns])
     has_test = data[["uneven_p", "wild_p", "pretrend_p", "breakdown"]].notna().any(axis=1)
     data = data[has_test].reset_index(drop=True)
     return Table(data, columns, "percent, where not a p or said otherwise", "", source)
@@ -337,17 +324,6 @@ def _alike(estimates: pd.DataFrame, name: str) -> str:
     if name == "input_hash":
         return str(values[0])[:12]
     return format_number(values[0]) if name == "draws" else str(values[0])
-
-
-def _with_values(estimates: pd.DataFrame, columns: tuple[Column, ...]) -> tuple[Column, ...]:
-    """Leave out the columns in which no record has a value."""
-    return tuple(c for c in columns if c.name in estimates and estimates[c.name].notna().any())
-
-
-def _with_columns(estimates: pd.DataFrame, columns: tuple[Column, ...]) -> pd.DataFrame:
-    """Add the columns that these records lack, empty."""
-    names = [column.name for column in columns]
-    return estimates.reindex(columns=list(dict.fromkeys([*estimates.columns, *names])))
 
 
 def phrases_table(
