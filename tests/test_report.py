@@ -17,7 +17,7 @@ from nbformat.v4 import new_output
 from sample_page import HOSTILE, SPEC, Builder, chart, fill, hostile_page, table
 
 from clusterpolicy import report
-from clusterpolicy.page import letters, pagecheck
+from clusterpolicy.page import letters, pagecheck, pages
 from clusterpolicy.wording import escape
 
 
@@ -201,6 +201,16 @@ def test_page_tells_how_it_was_made_without_clock_or_path(builder):
 def test_template_weighs_less_than_thirty_kilobytes(builder):
     builder.markdown("# One")
     assert len(builder.page(report.PageSpec("a", "One")).encode()) < 30_000
+
+
+def test_only_code_that_has_a_colour_is_an_element(builder):
+    style = (pages.TEMPLATE / "style.css").read_text(encoding="utf-8")
+    coloured = set(
+        re.findall(r"\.(\w+)", " ".join(re.findall(r"\.highlight :is\(([^)]*)\)", style)))
+    )
+    written = set(re.findall(r'<span class="([a-z]+\d?)">', fill(builder).page()))
+    assert written & {"n", "o", "p", "w"} == set()
+    assert {"kn", "mi"} & written & coloured
 
 
 def test_a_page_carries_the_letters_of_its_japanese_and_no_others(builder):

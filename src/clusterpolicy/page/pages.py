@@ -45,6 +45,7 @@ _JAPANESE = (
     r"[\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9d]"
     r"[\u3000-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff00-\uffef]*"
 )
+_COLOURLESS = re.compile(r'<span class="(?:n|o|p|w)">([^<]*)</span>')
 # Elements whose text is no reading text come first, whole; then tags; then runs of Japanese.
 _TEXT = re.compile(
     rf"(<(style|title|desc|svg)\b.*?</\2>|<[^>]*>)|({_JAPANESE})", re.DOTALL | re.IGNORECASE
@@ -196,9 +197,14 @@ def _append(blocks: list[str], block: str) -> None:
 
 
 def _fold(sources: list[str]) -> str:
-    code = "".join(highlight(source, PythonLexer(), _formatter()) for source in sources)
+    code = "".join(_coloured(source) for source in sources)
     words = "How this section was computed (program code)"
     return f'<details class="code"><summary>{words}</summary>{code}</details>'
+
+
+def _coloured(source: str) -> str:
+    """Write Python in colours; names, operators and blanks have none, so they need no element."""
+    return _COLOURLESS.sub(r"\1", highlight(source, PythonLexer(), _formatter()))
 
 
 @cache
@@ -296,7 +302,7 @@ class _Renderer(IPythonRenderer):
     def block_code(self, code: str, info: str | None = None) -> str:
         """Write a code block in the colours of the folded code."""
         if info and info.split()[0] in ("python", "py"):
-            return highlight(code, PythonLexer(), _formatter())
+            return _coloured(code)
         return f'<pre class="printed">{escape(code)}</pre>\n'
 
     def link(self, text: str, url: str, title: str | None = None) -> str:
