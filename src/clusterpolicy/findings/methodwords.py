@@ -72,13 +72,13 @@ def _limit_line(trends: pd.DataFrame) -> str:
 def _size_line(trials: pd.DataFrame) -> str:
     real = pick(trials, scenario="real", way="permutation", measure="rejection")
     fixed = pick(trials, scenario="fixed", way="permutation", measure="rejection")
-    by_term = "terms 1, 2 and 3"
+    n_real, n_fixed = (format_number(rows["n_panels"].min()) for rows in (real, fixed))
     return (
         f"Where there is nothing to find, the test of the reports, which promises "
         f"{_number(PROMISED['rejection'], 0)} percent, rejects in {_list(real)} percent of panels "
-        f"with the targets of the real figures redrawn ({by_term}), and in {_list(fixed)} percent "
-        f"with figures redrawn and targets as they were; {format_number(real['n_panels'].min())} "
-        "panels each."
+        f"with the targets of the real figures redrawn (terms 1, 2 and 3; {n_real} panels each), "
+        f"and in {_list(fixed)} percent with figures redrawn and targets as they were ({n_fixed} "
+        "panels each)."
     )
 
 
