@@ -1,7 +1,7 @@
 """Every figure: tables in, one drawing out, with its alt text, its numbers and its sources.
 
-Figures over years are drawn in ``timecharts``, the quadrant of cells in ``quadrant``; both are
-offered here with the others.
+Figures over years are drawn in ``timecharts`` and ``timeline``, the quadrant of cells in
+``quadrant``; they are offered here with the others.
 """
 
 from collections.abc import Sequence
@@ -23,8 +23,8 @@ from clusterpolicy.page.timecharts import (
     plot_growth_paths,
     plot_national_series,
     plot_suppression,
-    plot_timeline,
 )
+from clusterpolicy.page.timeline import plot_timeline
 from clusterpolicy.wording import VERDICT_MARKS, format_years
 
 __all__ = [

@@ -82,22 +82,13 @@ def plot_specification_curve(
         "weights": robustness.UNWEIGHTED,
         "baseline": robustness.WHOLE_BASELINE,
     }
-    rows = [
-        (choice, option)
-        for choice in CHOICES
-        for option in sorted(set(table[choice]) - {declared[choice]}, key=_rank)
-        if table[choice].nunique() > 1
-    ]
-    names = [
-        OPTIONS.get(option, f"base {option[1:]}" if choice == "base" else option)
-        for choice, option in rows
-    ]
+    rows = _rows_of_choices(table, declared)
     height, gap = 2.0, 0.12
     title = f"Estimates of all specifications in order, {_percent_of(main)}"
     note = "band: intervals; dot: the main estimate; bars: choices that differ from its own"
     axes = theme.new_axes(
         height + gap + ROW * len(rows),
-        left=theme.MARGIN + max(map(theme.text_width, names), default=0.5) + 0.1,
+        left=theme.MARGIN + max((theme.text_width(name) for *_, name in rows), default=0.5) + 0.1,
         right=0.2,
         top=theme.room_above(title, note, theme.NARROW) + 0.06,
         bottom=0.2,
@@ -108,27 +99,13 @@ def plot_specification_curve(
     # One axis for both parts: rows of choices lie below the lowest estimate.
     unit = (high - low) / height
     axes.set(xlim=(-1, len(table)), ylim=(low - unit * (gap + ROW * len(rows)), high))
-    place = np.arange(len(table))
-    axes.fill_between(
-        place,
-        table["low"].clip(low, high),
-        table["high"].clip(low, high),
-        color=theme.TERM_SHADE,
-        linewidth=0,
-    )
-    axes.plot(place, table["estimate"], color=theme.TARGETED, linewidth=1.4, gid="curve")
-    theme.zero_line(axes)
     is_main = (table[list(declared)] == pd.Series(declared)).all(axis=1).to_numpy()
-    axes.plot(place[is_main], table["estimate"][is_main], "o", color=theme.OTHER, gid="main")
-    ticks = [tick for tick in axes.yaxis.get_major_locator().tick_values(low, high) if tick >= low]
-    axes.set_yticks(ticks, [number(tick, 0, signed=True) for tick in ticks])
-    axes.set_xticks([])
-    axes.spines["bottom"].set_visible(False)
-    for position, (choice, option) in enumerate(rows):
+    _draw_curve(axes, table, is_main, low, high)
+    for position, (choice, option, name) in enumerate(rows):
         y = low - unit * (gap + ROW * (position + 0.5))
         _runs(axes, (table[choice] == option).to_numpy(), y)
         axes.annotate(
-            names[position],
+            name,
             (0, y),
             xycoords=("axes fraction", "data"),
             xytext=(-6, 0),
@@ -194,6 +171,34 @@ def _describe_curve(table: pd.DataFrame) -> str:
         f"{number(table['estimate'].median(), 1, signed=True)}; the interval leaves zero out in "
         f"{away or 'none'} of them. Bars below show which choices lie behind each."
     )
+
+
+def _rows_of_choices(
+    table: pd.DataFrame, declared: Mapping[str, object]
+) -> list[tuple[str, str, str]]:
+    """Return choice, option and its name for every option that the main estimate does not take."""
+    return [
+        (choice, option, OPTIONS.get(option, f"base {option[1:]}" if choice == "base" else option))
+        for choice in CHOICES
+        for option in sorted(set(table[choice]) - {declared[choice]}, key=_rank)
+        if table[choice].nunique() > 1
+    ]
+
+
+def _draw_curve(
+    axes: Axes, table: pd.DataFrame, is_main: np.ndarray, low: float, high: float
+) -> None:
+    """Draw the sorted estimates with their intervals, cut at `low` and `high`."""
+    place = np.arange(len(table))
+    ends = (table[end].clip(low, high) for end in ("low", "high"))
+    axes.fill_between(place, *ends, color=theme.TERM_SHADE, linewidth=0)
+    axes.plot(place, table["estimate"], color=theme.TARGETED, linewidth=1.4, gid="curve")
+    theme.zero_line(axes)
+    axes.plot(place[is_main], table["estimate"][is_main], "o", color=theme.OTHER, gid="main")
+    ticks = [tick for tick in axes.yaxis.get_major_locator().tick_values(low, high) if tick >= low]
+    axes.set_yticks(ticks, [number(tick, 0, signed=True) for tick in ticks])
+    axes.set_xticks([])
+    axes.spines["bottom"].set_visible(False)
 
 
 @theme.styled()
