@@ -193,7 +193,7 @@ def effect_sentence(record: Mapping[str, Any]) -> str:
         f"{_years(record['term_years'])} the output of {WHOSE[record['term']]} grew {size} "
         f"{direction} than that of comparable cells, and anything from {interval} "
         f"{record['unit']} is in keeping with the figures ({level} % interval; "
-        f"{format_p(record['p_value'])}). {_seen(record)}"
+        f"{format_p(record['p_value'])}).{_wider(record)} {_seen(record)}"
     ).rstrip()
 
 
@@ -278,6 +278,18 @@ def _finding(record: Mapping[str, Any]) -> str:
     if by_interval != by_p and not is_missing(record["p_value"]):
         return "Interval and p-value disagree at the margin, so no effect is claimed"
     return "No effect can be shown"
+
+
+def _wider(record: Mapping[str, Any]) -> str:
+    """Say how far the stricter interval reaches, where the printed one may hold too rarely."""
+    p_value = record.get("uneven_p")
+    if is_missing(p_value) or p_value > 1 - record["level"]:
+        return ""
+    strict = format_interval(record["strict_low"], record["strict_high"])
+    return (
+        " The cells it rests on vary more than others, so that range may be too narrow: by the "
+        f"stricter test it is {strict} {record['unit']}."
+    )
 
 
 def _seen(record: Mapping[str, Any]) -> str:
