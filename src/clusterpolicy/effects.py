@@ -11,12 +11,14 @@ from functools import cached_property
 
 import numpy as np
 import pandas as pd
-import scipy.linalg
 
 from clusterpolicy import clusters, policy
 from clusterpolicy.estimation.absorbing import FixedEffects
 from clusterpolicy.estimation.contrast import ABSORBED_SHARE as ABSORBED_SHARE
 from clusterpolicy.estimation.contrast import Contrast, GroupParts
+from clusterpolicy.estimation import huber
+from clusterpolicy.estimation.huber import Layout
+from clusterpolicy.estimation.scoretest import Changes
 from clusterpolicy.panel import Study
 
 CELL = ["pref_code", "industry"]
@@ -122,11 +124,22 @@ class Sample:
         ``log_outcome`` (natural log of million yen), one row per cell and fiscal year.
     lost : DataFrame
         ``step`` and ``rows``: how many cell-years each rule left over.
+    place : str
+        Column of the places that effects are fitted for: prefectures, or municipalities.
+    k : float
+        Clipping constant of the estimate; ``huber.LEAST_SQUARES`` where the outcome is a share.
     """
 
     design: Design
     rows: pd.DataFrame
     lost: pd.DataFrame
+    place: str = "pref_code"
+    k: float = huber.K
+
+    @property
+    def keys(self) -> list[str]:
+        """Columns that name a cell."""
+        return [self.place, "industry"]
 
     @property
     def span(self) -> str:
@@ -136,7 +149,9 @@ class Sample:
     @cached_property
     def cells(self) -> pd.DataFrame:
         """One row per cell, in the order of :attr:`rows`."""
-        return self.rows[[*CELL, "block", "is_targeted"]].drop_duplicates(CELL, ignore_index=True)
+        more = [name for name in ("pref_code", "precision") if name in self.rows]
+        columns = list(dict.fromkeys([*self.keys, *more, "block", "is_targeted"]))
+        return self.rows[columns].drop_duplicates(self.keys, ignore_index=True)
 
     def growth_paths(self) -> pd.DataFrame:
         """Return the plain growth of targeted and other cells (``clusters.growth_paths``)."""
@@ -367,16 +382,51 @@ def second_opinion(sample: Sample) -> dict[str, float]:
     }
 
 
-def event_contrasts(sample: Sample) -> dict[int, tuple[np.ndarray, Contrast]]:
-    """Compare every year with the base year: the event study, one contrast a year.
+def cell_changes(sample: Sample) -> Changes:
+    """Reduce a sample to one change per cell: mean log in the term less mean log before it.
 
-    Cells seen in both years; effects of prefecture and industry in the change between them. On a
-    complete panel this is the joint regression with one coefficient a year.
+    Repeated years do not count as separate evidence [1]_; a year that is not seen drops out of its
+    mean.
+
+    References
+    ----------
+    .. [1] Bertrand, Duflo and Mullainathan (2004), Quarterly Journal of Economics 119(1).
+    """
+    rows = sample.rows
+    cell = rows.groupby(sample.keys, sort=False).ngroup().to_numpy()
+    in_term = rows["in_term"].to_numpy()
+    outcome = rows["log_outcome"].to_numpy()
+    means = [
+        np.bincount(cell, outcome * window) / np.bincount(cell, window)
+        for window in (in_term, ~in_term)
+    ]
+    return changes_of(sample.cells, means[0] - means[1], sample.place)
+
+
+def changes_of(cells: pd.DataFrame, change: np.ndarray, place: str = "pref_code") -> Changes:
+    """Return the changes of cells, with effects of `place` and industry to be fitted.
+
+    Parameters
+    ----------
+    cells : DataFrame, n_cells rows
+        `place`, ``industry`` and, where cells are not equally precise, ``precision``.
+    change : ndarray, n_cells
+        In logs.
+    """
+    weight = cells["precision"].to_numpy(float) if "precision" in cells else np.ones(len(cells))
+    codes = (cells[column].factorize(sort=True)[0] for column in (place, "industry"))
+    return Changes(Layout(*codes, weight), change)
+
+
+def changes_by_year(sample: Sample) -> dict[int, tuple[np.ndarray, Changes]]:
+    """Compare every year with the base year: the event study, one set of changes a year.
+
+    Cells seen in both years; effects of place and industry in the change between them.
 
     Returns
     -------
     dict
-        Fiscal year to (positions of the cells in ``sample.cells``, contrast). The base year is
+        Fiscal year to (positions of the cells in ``sample.cells``, changes). The base year is
         not in it: its effect is zero by definition.
 
     Raises
@@ -384,38 +434,17 @@ def event_contrasts(sample: Sample) -> dict[int, tuple[np.ndarray, Contrast]]:
     ValueError
         If the sample leaves the base year out.
     """
-    wide = sample.rows.pivot(index=CELL, columns="fy", values="log_outcome")
-    wide = wide.reindex(pd.MultiIndex.from_frame(sample.cells[CELL]))
+    wide = sample.rows.pivot(index=sample.keys, columns="fy", values="log_outcome")
+    wide = wide.reindex(pd.MultiIndex.from_frame(sample.cells[sample.keys]))
     base_year = sample.design.base_year
     if base_year not in wide.columns:
         raise ValueError(
             f"sample {sample.design.sample!r}: found no figure of FY{base_year}: every year is "
             "compared with it: choose a sample that holds it"
         )
-    contrasts = {}
+    changes = {}
     for fy in wide.columns.drop(base_year):
         change = (wide[fy] - wide[base_year]).to_numpy()
         seen = np.flatnonzero(~np.isnan(change))
-        cells = sample.cells.iloc[seen]
-        effects = np.hstack([_dummies(cells["pref_code"]), _dummies(cells["industry"])])
-        basis = _orthonormal(effects)
-        change = change[seen] - basis @ (basis.T @ change[seen])
-        contrasts[int(fy)] = seen, Contrast(change, np.ones(len(seen)), basis)
-    return contrasts
-
-
-def _dummies(*keys: pd.Series) -> np.ndarray:
-    """Return one 0/1 column per combination of `keys` that occurs."""
-    code = pd.MultiIndex.from_arrays(keys).factorize()[0]
-    columns = np.zeros((len(code), code.max() + 1))
-    columns[np.arange(len(code)), code] = 1
-    return columns
-
-
-def _orthonormal(columns: np.ndarray) -> np.ndarray:
-    """Return an orthonormal basis of the span of `columns`, redundant ones left out."""
-    gram = columns.T @ columns
-    # Cholesky with pivoting finds the rank; dummies are either redundant or far from it.
-    root, order, rank, _ = scipy.linalg.lapack.dpstrf(gram, tol=1e-9 * gram.diagonal().max())
-    kept = columns[:, order[:rank] - 1]
-    return scipy.linalg.solve_triangular(root[:rank, :rank], kept.T, trans="T").T
+        changes[int(fy)] = seen, changes_of(sample.cells.iloc[seen], change[seen], sample.place)
+    return changes

@@ -6,18 +6,19 @@ Test and interval are the same procedure, so they cannot disagree.
 """
 
 from dataclasses import dataclass, replace
-from functools import cache
 from math import comb, floor, prod
 
 import numpy as np
 import pandas as pd
 import scipy.stats
 
-from clusterpolicy.effects import Contrast, Sample, event_contrasts
-from clusterpolicy.estimation.inversion import Scores, interval, most_beyond_zero, reached_effects
+from clusterpolicy.effects import Sample, changes_by_year
+from clusterpolicy.estimation import huber
+from clusterpolicy.estimation.powertrial import PowerTrial
+from clusterpolicy.estimation.scoretest import LEVEL, Changes, ScoreTest
 
 DRAWS = 9_999
-LEVEL = 0.95
+YEAR_DRAWS = 1_999  # of each year of an event study
 POWER = 0.80
 SEED = 20010401  # the first day of the policy: any fixed number would do
 # Below these counts a section prints "not estimable" instead of a number.
@@ -25,9 +26,10 @@ MIN_TARGETED_CELLS = 10
 MIN_TARGETED_UNITS = 4
 MIN_OTHER_CELLS = 10
 MIN_ASSIGNMENTS = 200
-# Weight, in the scale of the statistic, of what units vary by on average over all assignments,
-# against what those of one assignment vary by. At 0 a test asks the units of the estimate alone.
-POOLED = 1.0
+# The effect that would be found: panels, the largest one tried (logs), and how finely it is sought.
+POWER_PANELS = 300
+LARGEST_EFFECT = 1.5
+POWER_STEP = 0.02
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ class Assignments:
         How many different assignments there are.
     unit : ndarray of int, n_cells, optional
         Unit of each cell.
+    block : ndarray of int, n_units, optional
+        Block of each unit.
     """
 
     actual: np.ndarray
@@ -56,6 +60,7 @@ class Assignments:
     n_targeted_units: int
     n_distinct: int
     unit: np.ndarray | None = None
+    block: np.ndarray | None = None
 
     @property
     def draws(self) -> np.ndarray:
@@ -125,6 +130,7 @@ def permute_targets(cells: pd.DataFrame, draws: int = DRAWS, seed: int = SEED) -
         n_targeted_units=int(share.sum()),
         n_distinct=prod(comb(units, targeted) for units, targeted in sizes),
         unit=unit,
+        block=keys.get_level_values(1).factorize(sort=True)[0],
     )
 
 
@@ -180,37 +186,63 @@ class PermutationTest:
     draws: int
 
 
-def permutation_test(
-    contrast: Contrast, assignments: Assignments, level: float = LEVEL, pooled: float = POOLED
-) -> PermutationTest:
-    """Test "no effect" by reassigning targets, and invert the test for the interval.
-
-    The statistic is the size of a t-statistic clustered by unit (block x industry). For targets
-    ``t`` and a supposed effect ``e`` let ``S_u`` be what unit ``u`` adds to the product of targets
-    and outcome, all fixed effects and the supposed effect taken out. Then
-
-        T(t, e)^2 = (sum of S_u)^2 / (sum of S_u^2 + pooled x t'Qt x average) / c(t)^2
-
-    where the average is that of ``sum of S_u^2 / t'Qt`` over all assignments. Dividing by what the
-    units of the draw itself vary by keeps the level where units differ in size and variance [1]_;
-    the average keeps few units with small sums by chance from looking certain [2]_. Assignments
-    are worth more or fewer equal units; ``c(t)`` is the critical value for as many as ``t`` is
-    worth (:func:`critical_squares`), so each is measured by its own yardstick [3]_.
-    Nothing in it depends on which assignment was the actual one, so the test is exact whenever
-    targets could have been reassigned. Decision 0008 has its level when they could not.
-
-    Each draw reaches the actual statistic where a polynomial of degree four in ``e`` is not
-    negative. An effect is rejected if it, and every effect further from the estimate on its side,
-    is reached by too few draws: the p-value is that of no effect in the same sense.
+def score_test(
+    changes: Changes,
+    assignments: Assignments,
+    k: float = huber.K,
+    by_block: bool = False,
+) -> ScoreTest:
+    """Lay out the declared test of one sample.
 
     Parameters
     ----------
-    contrast : Contrast
+    changes : Changes
+        One change per cell (``effects.cell_changes``).
     assignments : Assignments
+        Of the same cells.
+    k : float
+        Clipping constant; ``huber.LEAST_SQUARES`` for the least-squares check.
+    by_block : bool
+        Studentise by the larger of the variances by unit and by block: the check against a shock
+        that all targeted industries of a block share.
+    """
+    unit, labels = assignments.unit, assignments.labels
+    block = assignments.block if by_block else None
+    return ScoreTest(changes, assignments.actual, unit, labels, k, block)
+
+
+def permutation_test(
+    changes: Changes,
+    assignments: Assignments,
+    level: float = LEVEL,
+    k: float = huber.K,
+    by_block: bool = False,
+) -> PermutationTest:
+    """Test "no effect" by reassigning targets, and invert the test for the interval.
+
+    For targets ``t`` and a supposed effect ``e``, effects of place and industry are fitted to
+    ``change - e x actual`` by Huber's M-estimator, without targets. With ``S_u`` what unit ``u``
+    (block x industry) adds to the product of the clipped residuals and of what the effects leave
+    of ``t``,
+
+        T(t, e)^2 = (sum of S_u)^2 / (sum of S_u^2 + pooled x t'Qt x average) / c(t)^2
+
+    where the average is that of ``sum of S_u^2 / t'Qt`` over all assignments. Clipping bounds what
+    any cell can do [1]_; dividing by what the units of the draw vary by keeps the level where they
+    differ in size and variance [2]_, the average keeps few units with small sums by chance from
+    looking certain, and ``c(t)`` measures each assignment by its own yardstick [3]_. Nothing in it
+    depends on which assignment was the actual one, so the test is exact whenever targets could
+    have been reassigned. Decision 0008 has the trial it was chosen by.
+
+    An effect is rejected if it, and every effect further from the estimate on its side, is reached
+    by too few draws: the p-value is that of no effect in the same sense.
+
+    Parameters
+    ----------
+    changes, assignments, k, by_block
+        As in :func:`score_test`.
     level : float
         Level of the interval, e.g. 0.95.
-    pooled : float
-        Weight of the average; 0 for a test that the units of the estimate alone decide.
 
     Returns
     -------
@@ -218,207 +250,57 @@ def permutation_test(
 
     References
     ----------
-    .. [1] DiCiccio and Romano (2017), Journal of the American Statistical Association 112(519).
-    .. [2] Tusher, Tibshirani and Chu (2001), Proceedings of the National Academy of Sciences 98(9).
+    .. [1] Huber (1981), Robust Statistics, chapter 7.
+    .. [2] DiCiccio and Romano (2017), Journal of the American Statistical Association 112(519).
     .. [3] Cohen and Fogarty (2022), Journal of the Royal Statistical Society B 84(2).
     """
-    return invert(score_draws(contrast, assignments, pooled), level)
+    return summarise(score_test(changes, assignments, k, by_block), level)
 
 
-def score_draws(contrast: Contrast, assignments: Assignments, pooled: float = POOLED) -> Scores:
-    """Return what the units of every reassignment add to the score of its test."""
-    contrast, targets = _by_unit(contrast, assignments)
-    columns, outcome = contrast.as_regression()
-    return Weighed.of(contrast, columns, targets).scores(outcome, pooled)
-
-
-def _by_unit(contrast: Contrast, assignments: Assignments) -> tuple[Contrast, np.ndarray]:
-    """Return the contrast of units, and the targets of the actual and of every other assignment."""
-    actual, labels = assignments.actual, assignments.labels
-    if assignments.unit is not None:
-        # Targets are the same within a unit, so nothing is lost by adding its cells up.
-        n_units = labels.shape[1]
-        contrast = contrast.collapse(assignments.unit, n_units)
-        actual = (np.bincount(assignments.unit, actual, n_units) > 0).astype(float)
-    return contrast, np.vstack([actual, labels])
-
-
-@dataclass(frozen=True)
-class Weighed:
-    """Assignments as weights of units: the part of the statistic that no outcome enters.
-
-    Attributes
-    ----------
-    weight : ndarray, n_assignments x n_units
-        What the fixed effects leave of an assignment in each unit.
-    norm : ndarray, n_assignments
-        ``t'Qt``, the sum of the squared weights; NaN where the effects absorb the assignment.
-    n_effective : ndarray, n_assignments
-        From :func:`effective_units`.
-    """
-
-    weight: np.ndarray
-    norm: np.ndarray
-    n_effective: np.ndarray
-
-    @classmethod
-    def of(cls, contrast: Contrast, columns: np.ndarray, targets: np.ndarray) -> "Weighed":
-        """Weigh assignments (n x n_units) with the columns of ``contrast.as_regression``."""
-        weight, norm = targets @ columns.T, contrast.squared_norm(targets)
-        # A reassignment that the fixed effects absorb says nothing; it can never be extreme.
-        weight[norm == 0] = 0
-        return cls(weight, np.where(norm > 0, norm, np.nan), effective_units(weight))
-
-    def pick(self, rows: np.ndarray | list[int]) -> "Weighed":
-        """Return the assignments at the positions `rows`."""
-        return Weighed(self.weight[rows], self.norm[rows], self.n_effective[rows])
-
-    def led_by(self, actual: "Weighed") -> "Weighed":
-        """Return these assignments with the `actual` one before them."""
-        return Weighed(
-            np.vstack([actual.weight, self.weight]),
-            np.append(actual.norm, self.norm),
-            np.append(actual.n_effective, self.n_effective),
-        )
-
-    def scores(self, outcome: np.ndarray, pooled: float = POOLED) -> Scores:
-        """Return the statistics of the first assignment and of all others.
-
-        Parameters
-        ----------
-        outcome : ndarray, n_units
-            Of ``contrast.as_regression``.
-        pooled : float
-            As in :func:`permutation_test`.
-        """
-        treated = self.weight[0]
-        estimate = float(treated @ outcome / self.norm[0])
-        if np.isnan(estimate):
-            return Scores(estimate, *[np.full(len(self.norm), np.nan)] * 6)
-        rest = outcome - estimate * treated
-        score, slope = (self.weight @ np.column_stack([rest, treated])).T
-        # The variance at an effect of ``estimate + x``: its constant, linear and square part.
-        products = np.column_stack([rest**2, rest * treated, treated**2])
-        variance = (self.weight**2 @ products).T
-        average = np.nanmean(variance / self.norm, axis=1, keepdims=True)
-        variance = variance + pooled * average * np.nan_to_num(self.norm)
-        variance *= critical_squares(self.n_effective, pooled)
-        return Scores(estimate, score, slope, *variance, self.norm)
-
-
-def effective_units(weights: np.ndarray) -> np.ndarray:
-    """Return how many equal units the unequal ones of each assignment are worth.
-
-    ``(sum of w^2)^2 / sum of w^4`` for weights ``w`` (n x n_units) [1]_.
-
-    References
-    ----------
-    .. [1] Carter, Schnepel and Steigerwald (2017), Review of Economics and Statistics 99(4).
-    """
-    squares = weights**2
-    fourth = (squares**2).sum(axis=1)
-    return np.divide(squares.sum(axis=1) ** 2, fourth, out=np.ones(len(fourth)), where=fourth > 0)
-
-
-def critical_squares(n_effective: np.ndarray, pooled: float = POOLED) -> np.ndarray:
-    """Return what the squared statistic exceeds with probability 1 - ``LEVEL``, for equal units.
-
-    With ``m`` units of one weight and independent normal errors of one variance, the square is
-    ``z^2 / ((z^2 + c) / m + pooled)`` with ``z`` standard normal and ``c`` chi-squared of ``m - 1``
-    degrees of freedom. It only sets the yardstick of each assignment: the level of the test comes
-    from reassigning, whatever the errors are.
-
-    Parameters
-    ----------
-    n_effective : ndarray
-        ``m``, at least 1, not necessarily whole.
-    pooled : float
-        As in :func:`permutation_test`.
-    """
-    inverse, values = _critical_table(pooled)
-    return np.interp(1 / n_effective, inverse, values)
-
-
-@cache
-def _critical_table(pooled: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return the critical squares on a grid of ``1 / m`` from 0 to 1, by bisection."""
-    inverse = np.linspace(0, 1, 101)
-    m = 1 / np.maximum(inverse, 1e-6)
-    middle = (np.arange(400) + 0.5) / 400
-    chi = scipy.stats.chi2.ppf(middle[:, None], np.maximum(m - 1, 1e-9))
-    low, high = np.zeros(len(m)), m * (1 - 1e-12)  # the square is never above m
-    for _ in range(60):
-        value = (low + high) / 2
-        bound = value * (chi / m + pooled) / (1 - value / m)  # of z^2, given c
-        exceeds = 2 * scipy.stats.norm.sf(np.sqrt(bound)).mean(axis=0) > 1 - LEVEL
-        low, high = np.where(exceeds, value, low), np.where(exceeds, high, value)
-    return inverse, (low + high) / 2
-
-
-@dataclass(frozen=True)
-class Unevenness:
-    """Whether the units of the estimate vary more than those of other assignments.
-
-    Attributes
-    ----------
-    ratio : float
-        What the units of the estimate vary by, each as it is weighed, over the average of all
-        assignments; NaN without an estimate.
-    p_value : float
-        Share of assignments whose units vary by as much.
-    """
-
-    ratio: float
-    p_value: float
-
-
-def compare_variances(contrast: Contrast, assignments: Assignments) -> Unevenness:
-    """Compare what the targeted units vary by with that of every reassignment.
-
-    The variance of an assignment is ``sum of w_u^2 r_u^2 / sum of w_u^2``, with ``w`` its weights
-    and ``r`` what its own coefficient leaves of the outcome, the estimated effect taken out.
-    """
-    contrast, targets = _by_unit(contrast, assignments)
-    columns, outcome = contrast.as_regression()
-    weighed = Weighed.of(contrast, columns, targets)
-    norm = weighed.norm
-    if np.isnan(norm[0]):
-        return Unevenness(float("nan"), float("nan"))
-    rest = outcome - (weighed.weight[0] @ outcome / norm[0]) * weighed.weight[0]
-    own = (weighed.weight @ rest / norm)[:, None] * weighed.weight
-    variance = (weighed.weight**2 * (rest - own) ** 2).sum(axis=1) / norm
-    variance = variance[~np.isnan(variance)]
-    return Unevenness(
-        ratio=float(variance[0] / variance.mean()),
-        p_value=float((variance >= variance[0] * (1 - 1e-9)).mean()),
-    )
-
-
-def invert(scores: Scores, level: float = LEVEL) -> PermutationTest:
-    """Return the test that the statistics of the figures and of every draw make."""
-    return _test(scores, level)[0]
-
-
-def _test(
-    scores: Scores, level: float, band_level: float = LEVEL
-) -> tuple[PermutationTest, tuple[float, float]]:
-    """Return the test and, by the same test at `band_level`, the ends of a simultaneous band."""
-    n_draws = len(scores.score) - 1
-    if np.isnan(scores.estimate):
+def summarise(test: ScoreTest, level: float = LEVEL) -> PermutationTest:
+    """Return estimate, p-value and interval of a test."""
+    n_draws = len(test.weights.norm) - 1
+    if np.isnan(test.estimate):
         nothing = float("nan")
-        undefined = PermutationTest(nothing, nothing, nothing, nothing, nothing, n_draws)
-        return undefined, (nothing, nothing)
-    reached = reached_effects(scores)
-    low, high = interval(reached, n_draws, level)
-    test = PermutationTest(
-        estimate=scores.estimate,
+        return PermutationTest(nothing, nothing, nothing, nothing, nothing, n_draws)
+    low, high = test.interval(level)
+    return PermutationTest(
+        estimate=test.estimate,
         low=low,
         high=high,
-        p_value=(1 + most_beyond_zero(scores.estimate, reached)) / (n_draws + 1),
+        p_value=test.p_value,
         spread=(high - low) / (2 * float(scipy.stats.norm.ppf((1 + level) / 2))),
         draws=n_draws,
     )
-    return test, interval(reached, n_draws, band_level)
+
+
+def detectable_effect(
+    test: ScoreTest, power: float = POWER, panels: int = POWER_PANELS, seed: int = SEED
+) -> float:
+    """Return the effect (in logs) that the declared test would find with `power`.
+
+    Panels are the residuals of the sample with a random sign for each unit, so that units are as
+    large and as unlike as they are; the effect is added to the targeted cells and the whole test is
+    made anew. Infinite if not even the largest effect tried is found often enough.
+
+    Parameters
+    ----------
+    test : ScoreTest
+    power : float
+    panels : int
+        Panels, the same for every effect.
+    seed : int
+    """
+    if np.isnan(test.estimate):
+        return float("nan")
+    few, many = 0.0, LARGEST_EFFECT
+    trial = PowerTrial(test, panels, seed)
+    if trial.power(many) < power:
+        return float("inf")
+    while many - few > POWER_STEP * many:
+        middle = (few + many) / 2
+        few, many = (middle, many) if trial.power(middle) < power else (few, middle)
+    return many
 
 
 def smallest_detectable(spread: float, level: float = LEVEL, power: float = POWER) -> float:
@@ -483,16 +365,20 @@ def event_study(sample: Sample, assignments: Assignments, level: float = LEVEL) 
     ----------
     .. [1] Westfall and Young (1993), Resampling-Based Multiple Testing, section 2.5.
     """
-    scores, of_years = {}, {}
-    for fy, (seen, contrast) in event_contrasts(sample).items():
-        of_years[fy] = assignments.of_cells(seen)
-        scores[fy] = score_draws(contrast, of_years[fy])
-    defined = {fy: each for fy, each in scores.items() if not np.isnan(each.estimate)}
-    joint = JointTest.of([each.statistic(0) for each in defined.values()])
+    tests, of_years = {}, {}
+    for fy, (seen, changes) in changes_by_year(sample).items():
+        of_years[fy] = replace(assignments.of_cells(seen), labels=assignments.labels[:YEAR_DRAWS])
+        tests[fy] = score_test(changes, of_years[fy])
+    defined = {fy: each for fy, each in tests.items() if not np.isnan(each.estimate)}
+    zero = {fy: np.sqrt(each.squares(np.zeros(1))[0]) for fy, each in defined.items()}
+    joint = JointTest.of(list(zero.values()))
     adjusted = dict(zip(defined, joint.adjusted, strict=True)) if defined else {}
     rows = []
-    for fy, each in scores.items():
-        test, (band_low, band_high) = _test(each, level, joint.level_of_each(level))
+    for fy, each in tests.items():
+        test = summarise(each, level)
+        band_low = band_high = float("nan")
+        if fy in defined:
+            band_low, band_high = each.interval(joint.level_of_each(level))
         rows.append(
             {
                 "year": fy,
@@ -508,12 +394,12 @@ def event_study(sample: Sample, assignments: Assignments, level: float = LEVEL) 
                 "n_targeted": int(of_years[fy].actual.sum()),
             }
         )
-    covariance = pd.DataFrame({fy: each.chance for fy, each in defined.items()}).cov()
+    covariance = pd.DataFrame({fy: each.chance() for fy, each in defined.items()}).cov()
     years = pd.DataFrame(rows)
     before = [fy for fy in defined if fy < sample.design.base_year]
     pretrend_p = detectable = float("nan")
     if before:
-        pretrend = JointTest.of([defined[fy].statistic(0) for fy in before])
+        pretrend = JointTest.of([zero[fy] for fy in before])
         pretrend_p = pretrend.p_value
         spread = float(years.loc[years["year"].isin(before), "spread"].mean())
         detectable = smallest_detectable(spread, pretrend.level_of_each(level))

@@ -11,6 +11,9 @@ import numpy as np
 import pandas as pd
 
 from clusterpolicy import clusters, crosschecks, effects, inference, sources
+from clusterpolicy.estimation import huber
+from clusterpolicy.estimation.influence import far_cells, most_influential
+from clusterpolicy.estimation.scoretest import ScoreTest
 from clusterpolicy.panel import Study
 
 # Maryland scientific methods scale; difference-in-differences designs stop at 3.
@@ -31,6 +34,7 @@ HIGHEST_GRADE = {
     "placebo date": 3,
     "placebo industry": 3,
     "leave one out": 3,
+    "leave one cell out": 3,
     "spillover": 3,
     "other programmes": 3,
     "selection": 3,
@@ -42,6 +46,7 @@ PRETREND_LEVEL = 0.05
 # Percent in one year, four times the margin of indifference: a test of the years before the term
 # that would not see a difference as large as this has not shown that the paths were alike.
 PRETREND_BLIND = 20.0
+CHECK_DRAWS = 1_999  # reassignments where a sample leaves cells or years out
 
 
 @dataclass(frozen=True)
@@ -79,15 +84,26 @@ class Estimate:
     n_groups : int
     wild_p, wild_low, wild_high : float
         Wild cluster bootstrap by ``vcov_group``, another cross-check; same unit as the estimate.
-    strict_p, strict_low, strict_high : float
-        The permutation test that the units of the estimate alone decide: wider, and true to its
-        level even where they vary more than others; same unit as the estimate.
-    uneven_ratio, uneven_p : float
-        What the units of the estimate vary by, over the average of all assignments, and the share
-        of assignments whose units vary by as much.
+    block_p, block_low, block_high : float
+        The same test studentised by the larger of the variances by unit and by block, a check
+        against a shock that all targeted industries of a block share; same unit as the estimate.
+    least_squares : float
+        The estimate without clipping; same unit.
+    influence_cell : str
+        Prefecture (or municipality) and industry of the cell that moves the estimate most.
+    without_estimate, without_low, without_high : float
+        Estimate and interval without that cell; same unit.
+    effective_targeted : float
+        Effective number of targeted cells: how many equal ones their shares of the score's
+        variance are worth.
+    left_out : str
+        What a refit leaves out: ``project ...``, ``block ...`` or ``cell ...``.
+    distance : float
+        Of a cell left out: its residual in scales of the residuals.
     mde : float
         Minimum detectable effect, same unit as the estimate.
-    n_cells, n_targeted, n_blocks, n_observations : int
+    n_cells, n_targeted, n_units, n_blocks, n_observations : int
+        ``n_units`` counts the targeted units (block x industry).
     baseline_years, term_years : str
         ``"1996-2000"``.
     pretrend_p, pretrend_detectable : float
@@ -133,14 +149,21 @@ class Estimate:
     wild_p: float = math.nan
     wild_low: float = math.nan
     wild_high: float = math.nan
-    strict_p: float = math.nan
-    strict_low: float = math.nan
-    strict_high: float = math.nan
-    uneven_ratio: float = math.nan
-    uneven_p: float = math.nan
+    block_p: float = math.nan
+    block_low: float = math.nan
+    block_high: float = math.nan
+    least_squares: float = math.nan
+    influence_cell: str = ""
+    without_estimate: float = math.nan
+    without_low: float = math.nan
+    without_high: float = math.nan
+    effective_targeted: float = math.nan
+    left_out: str = ""
+    distance: float = math.nan
     mde: float = math.nan
     n_cells: int = 0
     n_targeted: int = 0
+    n_units: int = 0
     n_blocks: int = 0
     n_observations: int = 0
     baseline_years: str = ""
@@ -290,58 +313,135 @@ def _common_fields(sample: effects.Sample, label: str, stamp: str) -> dict:
 def _estimate_design(
     sample: effects.Sample, common: dict, study: Study, draws: int
 ) -> list[Estimate]:
-    difference = effects.TripleDifference(sample)
-    if math.isnan(difference.estimate):
-        reason = "effects of prefecture x year and industry x year absorb the targets"
-        return [Estimate(**common, status="not estimable", reason=reason)]
+    """Return the records of one sample: the estimate, its years, and how cells differed before."""
+    if common["sample"] not in (effects.MAIN_SAMPLE, effects.CONTINUED):
+        draws = min(draws, CHECK_DRAWS)
     assignments = inference.permute_targets(sample.cells, draws)
-    test = inference.permutation_test(difference.contrast, assignments)
-    strict = inference.permutation_test(difference.contrast, assignments, pooled=0.0)
-    uneven = inference.compare_variances(difference.contrast, assignments)
-    wild = crosschecks.wild_bootstrap(difference, draws=draws)
-    study_years = inference.event_study(sample, assignments) if common["role"] == "main" else None
+    test = inference.score_test(effects.cell_changes(sample), assignments, sample.k)
+    if math.isnan(test.estimate):
+        reason = "effects of prefecture and industry absorb the targets"
+        return [Estimate(**common, status="not estimable", reason=reason)]
+    is_main = common["role"] == "main"
+    study_years = inference.event_study(sample, assignments) if is_main else None
     common = {
         **common,
-        "draws": test.draws,
+        "draws": draws,
         "smallest_p": assignments.smallest_p,
-        "vcov_group": "pref_code",
-        "n_groups": difference.n_groups,
+        "n_units": assignments.n_targeted_units,
         "grade": grade_design("triple difference", has_comparison=True),
     }
-    pretrend = {}
+    own = _tested(test)
+    if common["sample"] in (effects.MAIN_SAMPLE, effects.CONTINUED):
+        own["mde"] = _percent(inference.detectable_effect(test))
+    if is_main:
+        own |= _checked(sample, test, assignments) | _cross_checked(sample, draws)
     if study_years is not None:
-        pretrend = {
+        own |= {
             "pretrend_p": study_years.pretrend_p,
             "pretrend_detectable": _percent(study_years.pretrend_detectable),
             **_honest_fields(study_years, sample.design.base_year),
         }
         common["grade"] = cap_grade(
-            common["grade"], pretrend["pretrend_p"], pretrend["pretrend_detectable"]
+            common["grade"], own["pretrend_p"], own["pretrend_detectable"]
         )
-    records = [
-        Estimate(
-            **common,
-            **pretrend,
-            estimate=_percent(test.estimate),
-            low=_percent(test.low),
-            high=_percent(test.high),
-            p_value=test.p_value,
-            std_error=100 * difference.std_error,
-            wild_p=wild.p_value,
-            wild_low=_percent(wild.low),
-            wild_high=_percent(wild.high),
-            strict_p=strict.p_value,
-            strict_low=_percent(strict.low),
-            strict_high=_percent(strict.high),
-            uneven_ratio=uneven.ratio,
-            uneven_p=uneven.p_value,
-            mde=_percent(inference.smallest_detectable(test.spread)),
-        )
-    ]
+    records = [Estimate(**common, **own)]
+    if is_main:
+        records += _far_records(common, sample, test, assignments)
     if study_years is not None:
         records += [_year_record(common, row) for row in study_years.years.itertuples()]
         records += _baseline_records(common, sample, study)
     return records
+
+
+def _tested(test: ScoreTest) -> dict:
+    """Return the declared estimate and its test."""
+    found = inference.summarise(test)
+    return {
+        "estimate": _percent(found.estimate),
+        "low": _percent(found.low),
+        "high": _percent(found.high),
+        "p_value": found.p_value,
+        "std_error": 100 * test.std_error,
+        "vcov_group": "block x industry",
+        "n_groups": test.n_units,
+        "effective_targeted": test.effective_cells(),
+    }
+
+
+def _checked(
+    sample: effects.Sample, test: ScoreTest, assignments: inference.Assignments
+) -> dict:
+    """Return the checks of the estimate: by block, without clipping, without one cell."""
+    blocks = inference.permutation_test(test.changes, assignments, k=test.k, by_block=True)
+    plain = huber.fit(
+        test.changes.layout, test.changes.change[None, :], test.actual, k=huber.LEAST_SQUARES
+    )
+    influence = most_influential(test)
+    without = _without(test, assignments, influence.cell)
+    return {
+        "block_p": blocks.p_value,
+        "block_low": _percent(blocks.low),
+        "block_high": _percent(blocks.high),
+        "least_squares": _percent(float(plain.slope[0])),
+        "influence_cell": name_cell(sample, influence.cell),
+        "without_estimate": _percent(without.estimate),
+        "without_low": _percent(without.low),
+        "without_high": _percent(without.high),
+    }
+
+
+def _cross_checked(sample: effects.Sample, draws: int) -> dict:
+    """Return the wild cluster bootstrap of the least-squares triple difference."""
+    wild = crosschecks.wild_bootstrap(effects.TripleDifference(sample), draws=draws)
+    return {
+        "wild_p": wild.p_value,
+        "wild_low": _percent(wild.low),
+        "wild_high": _percent(wild.high),
+    }
+
+
+def _far_records(
+    common: dict, sample: effects.Sample, test: ScoreTest, assignments: inference.Assignments
+) -> list[Estimate]:
+    """Return the estimate without each targeted cell whose change stands far from all others."""
+    records = []
+    for far in far_cells(test):
+        name = name_cell(sample, far.cell)
+        without = _without(test, assignments, far.cell)
+        own = {
+            "result_id": f"{common['result_id']}-without-{name.replace(' ', '-')}",
+            "design": "leave one cell out",
+            "role": "check",
+            "n_cells": common["n_cells"] - 1,
+            "n_targeted": common["n_targeted"] - 1,
+        }
+        records.append(
+            Estimate(
+                **{**common, **own},
+                left_out=f"cell {name}",
+                distance=far.distance,
+                estimate=_percent(without.estimate),
+                low=_percent(without.low),
+                high=_percent(without.high),
+                p_value=without.p_value,
+            )
+        )
+    return records
+
+
+def _without(
+    test: ScoreTest, assignments: inference.Assignments, cell: int
+) -> inference.PermutationTest:
+    kept = np.arange(len(test.actual)) != cell
+    return inference.permutation_test(
+        test.changes.of_cells(kept), assignments.of_cells(kept), k=test.k
+    )
+
+
+def name_cell(sample: effects.Sample, cell: int) -> str:
+    """Return place and industry of a cell of the sample, e.g. ``"02 nonferrous_metals"``."""
+    row = sample.cells.iloc[cell]
+    return f"{row[sample.place]} {row['industry']}"
 
 
 def _honest_fields(study_years: inference.EventStudy, base_year: int) -> dict:

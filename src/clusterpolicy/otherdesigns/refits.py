@@ -14,11 +14,14 @@ import numpy as np
 import pandas as pd
 import scipy.linalg
 
-from clusterpolicy import inference
+from clusterpolicy import effects, inference
 from clusterpolicy.effects import CELL, Sample
+from clusterpolicy.estimation import huber
 from clusterpolicy.estimation.contrast import Contrast
+from clusterpolicy.estimation.scoretest import Changes, Weights, unit_root
 
 DRAWS = 499  # of each refit: hundreds share them, and a p-value is good to two in a thousand
+FINEST = 0.01  # of a standard error: how finely the ends of their intervals are sought
 
 
 @dataclass(frozen=True)
@@ -173,8 +176,8 @@ def effects_of_cells(panel: WidePanel) -> np.ndarray:
         The effects of one year; the same in every year of a complete panel.
     """
     root = np.sqrt(panel.weights)
-    effects = pd.get_dummies(panel.cells[["pref_code", "industry"]], dtype=float).to_numpy()
-    columns = np.hstack([effects, panel.covariates]) * root[:, None]
+    dummies = pd.get_dummies(panel.cells[["pref_code", "industry"]], dtype=float).to_numpy()
+    columns = np.hstack([dummies, panel.covariates]) * root[:, None]
     columns = columns / np.linalg.norm(columns, axis=0)
     basis, triangle, _ = scipy.linalg.qr(columns, mode="economic", pivoting=True)
     diagonal = np.abs(triangle.diagonal())
@@ -249,7 +252,7 @@ class Refit:
     test : inference.PermutationTest
     assignments : inference.Assignments
     by_draw : ndarray, n_draws
-        Estimate in logs under each reassignment; NaN where the effects absorb it.
+        One-step estimate in logs under each reassignment; NaN where the effects absorb it.
     """
 
     test: inference.PermutationTest
@@ -257,12 +260,67 @@ class Refit:
     by_draw: np.ndarray
 
 
-def refit(panel: WidePanel, shared: SharedDraws) -> Refit:
-    """Estimate and test on a panel, with the draws that all refits share."""
+def refit(panel: WidePanel, shared: SharedDraws, k: float = huber.K) -> Refit:
+    """Estimate and test on a panel, with the draws that all refits share.
+
+    Parameters
+    ----------
+    panel : WidePanel
+    shared : SharedDraws
+    k : float
+        Clipping constant; ``huber.LEAST_SQUARES`` for the least-squares estimator.
+    """
     assignments = shared.assign(panel.cells)
-    contrast = contrast_of(panel)
-    collapsed = contrast.collapse(assignments.unit, assignments.n_units)
-    norm = collapsed.squared_norm(assignments.labels)
-    by_draw = np.full(len(norm), np.nan)
-    np.divide(assignments.labels @ collapsed.score, norm, out=by_draw, where=norm > 0)
-    return Refit(inference.permutation_test(contrast, assignments), assignments, by_draw)
+    test = inference.score_test(changes_of(panel), assignments, k)
+    test.finest = FINEST
+    by_draw = np.full(shared.draws, np.nan)
+    if not np.isnan(test.estimate):
+        by_draw = test.one_step(np.zeros(1))[0, 1:]
+    return Refit(inference.summarise(test), assignments, by_draw)
+
+
+def one_step_estimates(panel: WidePanel, unit: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return the one-step estimate of every way to mark units, in logs; absorbed ones left out.
+
+    Parameters
+    ----------
+    panel : WidePanel
+    unit : ndarray of int, n_cells
+    labels : ndarray, n_draws x n_units
+    """
+    changes = changes_of(panel)
+    fit = huber.fit(changes.layout, changes.change[None, :], covariates=changes.covariates)
+    root, to_outcome = unit_root(changes.layout, unit, labels.shape[1], changes.covariates)
+    weights = Weights.of(root, labels)
+    outcome = to_outcome @ np.bincount(unit, fit.psi[0], labels.shape[1])
+    estimates = weights.weight @ outcome / (fit.unclipped[0] * weights.norm)
+    return estimates[np.isfinite(estimates)]
+
+
+def changes_of(panel: WidePanel) -> Changes:
+    """Reduce a panel to one change per cell, with the changes of its controls beside it."""
+    changes = effects.changes_of(panel.cells.assign(precision=panel.weights), _change(panel))
+    seen = np.isfinite(panel.outcome)
+    beside = [_change(replace(panel, outcome=np.where(seen, each, np.nan))) for each in panel.controls]
+    columns = np.vstack([panel.covariates.T, *beside])
+    return replace(changes, covariates=_independent(changes.layout, columns))
+
+
+def _change(panel: WidePanel) -> np.ndarray:
+    means = (np.nanmean(panel.outcome[:, window], axis=1) for window in (panel.in_term, ~panel.in_term))
+    after, before = means
+    return after - before
+
+
+def _independent(layout: huber.Layout, columns: np.ndarray) -> np.ndarray | None:
+    """Return what the effects leave of covariates, without those that others stand for."""
+    if not len(columns):
+        return None
+    left = huber.fit(layout, columns, k=huber.LEAST_SQUARES).residual
+    size = np.linalg.norm(columns - columns.mean(axis=1, keepdims=True), axis=1)
+    is_left = np.linalg.norm(left, axis=1) > 1e-8 * np.maximum(size, 1e-300)
+    _, triangle, order = scipy.linalg.qr(left[is_left].T, mode="economic", pivoting=True)
+    if not is_left.any():
+        return None
+    diagonal = np.abs(triangle.diagonal())
+    return left[is_left][np.sort(order[diagonal > 1e-8 * diagonal[0]])]

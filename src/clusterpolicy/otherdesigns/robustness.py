@@ -15,6 +15,7 @@ import pandas as pd
 
 from clusterpolicy import effects, inference, results
 from clusterpolicy.effects import MAIN_SAMPLE, SAMPLES, Design
+from clusterpolicy.estimation import huber
 from clusterpolicy.otherdesigns import refits
 from clusterpolicy.otherdesigns.refits import Refit, SharedDraws, WidePanel
 from clusterpolicy.panel import Study
@@ -28,7 +29,8 @@ EVERY_RULE = "all of these left out"
 SHORT_BASELINE = 3  # years: the last ones before the term
 UNWEIGHTED, WEIGHTED = "unweighted", "weighted by product before the term"
 WHOLE_BASELINE, SHORT = "whole baseline", f"last {SHORT_BASELINE} years of the baseline"
-CHOICES = ("clock", "fields_map", "base", "sample", "weights", "baseline")
+ESTIMATORS = {"Huber": huber.K, "least squares": huber.LEAST_SQUARES}
+CHOICES = ("clock", "fields_map", "base", "sample", "weights", "baseline", "estimator")
 LAST_TERM = max(effects.BASES_OF_TERM)  # its cells had all been targeted before it
 MIN_YEARS = 2  # before and after a placebo date
 
@@ -95,7 +97,6 @@ class Case:
                 "p_value": test.p_value,
                 "smallest_p": found.assignments.smallest_p,
                 "draws": test.draws,
-                "mde": percent(inference.smallest_detectable(test.spread)),
             }
         plain |= own
         if plain.get("status", "estimated") == "estimated":
@@ -152,7 +153,7 @@ class Curve:
 def specification_curve(study: Study, number: int, draws: int = refits.DRAWS) -> Curve:
     """Refit a term under every combination of choices.
 
-    Clocks x fields maps x bases x samples x weights x windows of the baseline. Specifications that
+    Clocks x fields maps x bases x samples x weights x windows of the baseline x estimators. Specifications that
     are the same figures (two clocks with the same years) count once.
 
     Parameters
@@ -169,9 +170,11 @@ def specification_curve(study: Study, number: int, draws: int = refits.DRAWS) ->
             _samples(design), (UNWEIGHTED, WEIGHTED), _baselines(design)
         ):
             panel = _specify(whole, design, sample, weights, baseline)
-            choice = (design.term.clock, design.fields_map, design.base, sample, weights, baseline)
-            rows.append(dict(zip(CHOICES, choice, strict=True)))
-            panels.append(panel)
+            dated = (design.term.clock, design.fields_map, design.base)
+            for estimator in ESTIMATORS:
+                choice = (*dated, sample, weights, baseline, estimator)
+                rows.append(dict(zip(CHOICES, choice, strict=True)))
+                panels.append(panel)
     if not panels:
         raise ValueError(f"specification curve: found no design of term {number}: check the terms")
     shared = SharedDraws(study.cells["block"], draws)
@@ -179,7 +182,7 @@ def specification_curve(study: Study, number: int, draws: int = refits.DRAWS) ->
     for row, panel in zip(rows, panels, strict=True):
         if inference.why_not_estimable(panel):
             continue
-        found = refits.refit(panel, shared)
+        found = refits.refit(panel, shared, ESTIMATORS[row["estimator"]])
         if np.isnan(found.test.estimate):
             continue
         kept.append(
@@ -254,7 +257,7 @@ def curve_records(case: Case, curve: Curve) -> list[Estimate]:
                 clock=row.clock,
                 fields_map=row.fields_map,
                 base=row.base,
-                sample=f"{row.sample}; {row.weights}; {row.baseline}",
+                sample=f"{row.sample}; {row.weights}; {row.baseline}; {row.estimator}",
                 estimate=row.estimate,
                 low=row.low,
                 high=row.high,
@@ -291,7 +294,7 @@ def curve_table(checks: pd.DataFrame) -> pd.DataFrame:
     """Return the records of a specification curve with its ``CHOICES`` in columns, sorted."""
     rows = results.choose(checks, design=CURVE).sort_values("estimate", ignore_index=True)
     parts = [text.split("; ") for text in rows["sample"]]
-    names = ["sample", "weights", "baseline"]
+    names = ["sample", "weights", "baseline", "estimator"]
     return rows.drop(columns="sample").join(pd.DataFrame(parts, columns=names))
 
 
@@ -460,9 +463,7 @@ def placebo_industries(case: Case) -> list[Estimate]:
     if len(keys) < inference.MIN_TARGETED_UNITS or not labels.any():
         reason = f"{len(cells)} untargeted cells leave no industries to move targets to"
         return [case.record(panel, None, name, status="not estimable", reason=reason, **own)]
-    collapsed = refits.contrast_of(panel).collapse(codes, len(keys))
-    norm = collapsed.squared_norm(labels)
-    placebos = percent((labels @ collapsed.score)[norm > 0] / norm[norm > 0])
+    placebos = percent(refits.one_step_estimates(panel, codes, labels))
     is_known = not inference.why_not_estimable(case.panel)
     actual = percent(case.main.test.estimate) if is_known else np.nan
     tail = 100 * (1 - inference.LEVEL) / 2
@@ -505,10 +506,12 @@ def leave_one_out(case: Case) -> list[Estimate]:
         of_project = np.array([project in names for names in named]) & targeted
         panel = case.panel.keep(~of_project)
         label = f"without {projects.get(project, project)}"
-        records.append(case.refit_record(panel, label, LEFT_OUT, outcome="project"))
+        own = {"left_out": f"project {project}"}
+        records.append(case.refit_record(panel, label, LEFT_OUT, **own))
     for block in sorted(case.panel.cells["block"].unique()):
         panel = case.panel.keep((case.panel.cells["block"] != block).to_numpy())
-        records.append(case.refit_record(panel, f"without {block}", LEFT_OUT, outcome="block"))
+        own = {"left_out": f"block {block}"}
+        records.append(case.refit_record(panel, f"without {block}", LEFT_OUT, **own))
     return records
 
 
