@@ -12,6 +12,7 @@ import pandas as pd
 
 from clusterpolicy import effects, policy
 from clusterpolicy.methodtrials import estimators
+from clusterpolicy.estimation import huber
 from clusterpolicy.panel import Study
 
 # Means of log hourly wage and their standard errors, and the years they are of.
@@ -261,8 +262,11 @@ def _seen_every_year(sample: effects.Sample) -> effects.Sample:
 
 def _event_study(sample: effects.Sample) -> np.ndarray:
     targets = sample.cells["is_targeted"].to_numpy(float)
-    contrasts = effects.event_contrasts(sample).values()
-    return np.array([contrast.estimate(targets[seen]) for seen, contrast in contrasts])
+    fits = [
+        huber.fit(changes.layout, changes.change[None, :], targets[seen], k=huber.LEAST_SQUARES)
+        for seen, changes in effects.changes_by_year(sample).values()
+    ]
+    return np.array([fit.slope[0] for fit in fits])
 
 
 def _feols_by_year(sample: effects.Sample) -> np.ndarray:

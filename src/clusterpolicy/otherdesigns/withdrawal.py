@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from clusterpolicy import effects, inference, results
-from clusterpolicy.effects import Contrast
+from clusterpolicy.estimation.scoretest import Changes
 from clusterpolicy.inference import Assignments
 from clusterpolicy.panel import Study
 from clusterpolicy.results import Estimate
@@ -55,20 +55,20 @@ class Equivalence:
 
 
 def equivalence_test(
-    contrast: Contrast,
+    changes: Changes,
     assignments: Assignments,
     margins: tuple[float, float],
     level: float = LEVEL,
 ) -> Equivalence:
     """Test that an effect lies between two margins, by two one-sided tests [1]_.
 
-    Each margin is supposed in turn: it is taken out of the outcome, and the permutation test of
+    Each margin is supposed in turn: it is taken out of the changes, and the permutation test of
     the main estimate is made of what is left. Half its p-value is that of the one side, so both
     are at most 5 % exactly where the 90 % interval of the same test lies between the margins.
 
     Parameters
     ----------
-    contrast : Contrast
+    changes : Changes
     assignments : Assignments
     margins : tuple of float
         Largest loss (negative) and largest gain that do not matter, in logs.
@@ -83,12 +83,11 @@ def equivalence_test(
     ----------
     .. [1] Schuirmann (1987), Journal of Pharmacokinetics and Biopharmaceutics 15(6), 657-680.
     """
-    plain = inference.permutation_test(contrast, assignments, level)
-    added = contrast.times(assignments.actual)
+    plain = inference.permutation_test(changes, assignments, level)
     sides = []
     for margin, side in zip(margins, (1, -1), strict=True):
-        supposed = replace(contrast, score=contrast.score - margin * added)
-        p_value = inference.permutation_test(supposed, assignments, level).p_value
+        supposed = replace(changes, change=changes.change - margin * assignments.actual)
+        p_value = inference.score_test(supposed, assignments).p_value
         is_beyond = side * (plain.estimate - margin) > 0
         sides.append(p_value / 2 if is_beyond else 1 - p_value / 2)
     return Equivalence(plain.estimate, plain.low, plain.high, *sides)
@@ -136,8 +135,8 @@ def estimate_withdrawal(study: Study, estimates: pd.DataFrame, draws: int = DRAW
             continue
         sample = effects.cell_sample(study, design)
         assignments = inference.permute_targets(sample.cells, draws)
-        contrast = effects.TripleDifference(sample).contrast
-        found = equivalence_test(contrast, assignments, log_margins(margin))
+        changes = effects.cell_changes(sample)
+        found = equivalence_test(changes, assignments, log_margins(margin))
         both = Estimate(
             **common,
             estimate=_percent(found.estimate),
