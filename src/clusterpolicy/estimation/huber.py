@@ -1,8 +1,8 @@
 """Huber's M-estimator with effects of place and industry, for many outcomes at once.
 
-Cells are laid out as places x industries, so that effects of places are eliminated in closed form and
-only one small system per outcome is left to solve: one fit takes milliseconds, and a batch of fits
-shares every step.
+Cells are laid out as places x industries, so that effects of places are eliminated in closed form
+and only one small system per outcome is left to solve: one fit takes milliseconds, and a batch of
+fits shares every step.
 """
 
 from dataclasses import dataclass
@@ -136,8 +136,8 @@ def fit(
     residual = outcome - fitted
     scale, exact = _scale(residual * root), EXACT * np.abs(outcome * root).max(axis=1)
     active = (scale > exact) & (k != LEAST_SQUARES)
-    # Newton's method gives clipped cells no weight; a little keeps every place determined. An outcome
-    # whose steps grow goes on by reweighting, which converges though slowly, and tries again.
+    # Newton's method gives clipped cells no weight; a little keeps every place determined. An
+    # outcome whose steps grow goes on by reweighting, which converges though slowly, for a while.
     is_newton, last = active.copy(), np.full(len(outcome), np.inf)
     pause = np.full(len(outcome), REWEIGHTED_STEPS)
     resume = np.zeros(len(outcome), int)
@@ -181,8 +181,8 @@ def _scale(standardised: np.ndarray) -> np.ndarray:
 class _Solver:
     """Weighted least squares on effects of place and industry and further columns.
 
-    Cells are sorted by place, so that sums over places are runs; only the small system of industries
-    is laid out as places x industries.
+    Cells are sorted by place, so that sums over places are runs; only the small system of
+    industries is laid out as places x industries.
     """
 
     def __init__(self, layout: Layout, extras: np.ndarray):

@@ -16,14 +16,15 @@ from clusterpolicy.estimation import huber
 from clusterpolicy.estimation.huber import ABSORBED_SHARE, Layout
 
 LEVEL = 0.95
-# Weight, in the scale of the statistic, of what units vary by on average over all assignments, beside
-# what those of one assignment vary by. Chosen on simulated panels (decision 0008).
+# Weight, in the scale of the statistic, of what units vary by on average over all assignments,
+# beside what those of one assignment vary by. Chosen on simulated panels (decision 0008).
 POOLED = 0.5
 # Where p-values are taken on the way out from the estimate, in standard errors; then they are
 # refined between the last effect kept and the next one until it is known to this part of one.
 KNOTS = np.r_[np.arange(0.25, 4, 0.25), np.arange(4, 8, 0.5), 8, 10, 12, 16, 24, 40, 100]
 CLOSE = 1e-7  # of the residuals, in scales: fits without targets
 FINEST = 1e-4
+ROUNDING = 1e-13  # of an effect: figures without noise have a standard error of nothing
 SECTIONS = 8
 # A statistic this close to the actual one is that of the same assignment, or of its mirror image.
 SAME = 1e-9
@@ -55,9 +56,7 @@ class Changes:
             for codes in (layout.place, layout.industry)
         )
         covariates = None if self.covariates is None else self.covariates[:, kept]
-        return Changes(
-            Layout(place, industry, layout.weight[kept]), self.change[kept], covariates
-        )
+        return Changes(Layout(place, industry, layout.weight[kept]), self.change[kept], covariates)
 
 
 @dataclass(frozen=True)
@@ -314,7 +313,10 @@ class ScoreTest:
         """Supposed effects on the way out from the estimate, with their p-values."""
         steps = np.unique(np.r_[0.0, KNOTS, -KNOTS]) * self.std_error + self.estimate
         effects = np.unique(np.r_[steps, 0.0])
-        return effects, self.p_values(effects)
+        p_values = self.p_values(effects)
+        # The statistic is zero at the estimate, so every draw reaches it, whatever rounding says.
+        p_values[effects == self.estimate] = 1
+        return effects, p_values
 
     @property
     def p_value(self) -> float:
@@ -338,7 +340,8 @@ class ScoreTest:
         if kept[-1] == len(effects) - 1:
             return float(np.copysign(np.inf, effects[-1] - effects[0]))
         inside, outside = effects[kept[-1]], effects[kept[-1] + 1]
-        while abs(outside - inside) > self.finest * self.std_error:
+        finest = max(self.finest * self.std_error, ROUNDING * max(abs(inside), abs(outside)))
+        while abs(outside - inside) > finest:
             between = np.linspace(inside, outside, SECTIONS + 2)
             is_kept = self.p_values(between[1:-1]) > 1 - level + 1e-12
             last = int(np.flatnonzero(np.r_[True, is_kept]).max())
