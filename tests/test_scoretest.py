@@ -506,14 +506,19 @@ def test_targets_that_the_effects_absorb_have_no_test(plain):
 
 
 @pytest.mark.filterwarnings("error")
-def test_figures_without_noise_have_an_interval_of_no_width(plain):
-    """An effect known to the last digit: found, significant, and the search for its ends ends."""
+@pytest.mark.parametrize("effect", [0.0, 0.07])
+def test_figures_without_noise_have_an_interval_of_no_width(plain, effect):
+    """An effect known to the last digit: found, and the search for the ends comes to an end."""
     _, changes, assignments = plain
     layout = changes.layout
-    exact = 0.07 * assignments.actual + np.sin(layout.place) + np.cos(layout.industry)
-    found = inference.permutation_test(replace(changes, change=exact), assignments)
-    assert found.estimate == pytest.approx(0.07, abs=1e-12)
-    assert found.low <= found.estimate <= found.high
+    exact = effect * assignments.actual + 3.0 * layout.place - layout.industry
+    for change in (exact, effect * assignments.actual):
+        found = inference.permutation_test(replace(changes, change=change), assignments)
+        assert found.estimate == pytest.approx(effect, abs=1e-12)
+        assert found.low == pytest.approx(effect, abs=1e-3)
+        assert found.high == pytest.approx(effect, abs=1e-3)
+        if effect:
+            assert found.p_value == 1 / 200
 
 
 def test_some_cells_stand_alone_as_a_panel_of_their_own(small):

@@ -24,7 +24,7 @@ POOLED = 0.5
 KNOTS = np.r_[np.arange(0.25, 4, 0.25), np.arange(4, 8, 0.5), 8, 10, 12, 16, 24, 40, 100]
 CLOSE = 1e-7  # of the residuals, in scales: fits without targets
 FINEST = 1e-4
-ROUNDING = 1e-13  # of an effect: figures without noise have a standard error of nothing
+ROUNDING = 1e-13  # of the changes: a standard error this small is none
 SECTIONS = 8
 # A statistic this close to the actual one is that of the same assignment, or of its mirror image.
 SAME = 1e-9
@@ -309,9 +309,15 @@ class ScoreTest:
         return (1 + reached.sum(axis=1)) / squares.shape[1]
 
     @cached_property
+    def _step(self) -> float:
+        """Unit in which effects are tried: the standard error, or 1 if there is no noise."""
+        rounding = ROUNDING * np.abs(self.changes.change).max()
+        return self.std_error if self.std_error > rounding else 1.0
+
+    @cached_property
     def _knots(self) -> tuple[np.ndarray, np.ndarray]:
         """Supposed effects on the way out from the estimate, with their p-values."""
-        steps = np.unique(np.r_[0.0, KNOTS, -KNOTS]) * self.std_error + self.estimate
+        steps = np.unique(np.r_[0.0, KNOTS, -KNOTS]) * self._step + self.estimate
         effects = np.unique(np.r_[steps, 0.0])
         p_values = self.p_values(effects)
         # The statistic is zero at the estimate, so every draw reaches it, whatever rounding says.
@@ -340,7 +346,7 @@ class ScoreTest:
         if kept[-1] == len(effects) - 1:
             return float(np.copysign(np.inf, effects[-1] - effects[0]))
         inside, outside = effects[kept[-1]], effects[kept[-1] + 1]
-        finest = max(self.finest * self.std_error, ROUNDING * max(abs(inside), abs(outside)))
+        finest = max(self.finest * self._step, ROUNDING * max(abs(inside), abs(outside)))
         while abs(outside - inside) > finest:
             between = np.linspace(inside, outside, SECTIONS + 2)
             is_kept = self.p_values(between[1:-1]) > 1 - level + 1e-12
