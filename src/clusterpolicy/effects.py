@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 
 from clusterpolicy import clusters, policy
+from clusterpolicy.estimation import huber
 from clusterpolicy.estimation.absorbing import FixedEffects
 from clusterpolicy.estimation.contrast import ABSORBED_SHARE as ABSORBED_SHARE
 from clusterpolicy.estimation.contrast import Contrast, GroupParts
-from clusterpolicy.estimation import huber
 from clusterpolicy.estimation.huber import Layout
 from clusterpolicy.estimation.scoretest import Changes
 from clusterpolicy.panel import Study
