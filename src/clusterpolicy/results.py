@@ -341,9 +341,7 @@ def _estimate_design(
             "pretrend_detectable": _percent(study_years.pretrend_detectable),
             **_honest_fields(study_years, sample.design.base_year),
         }
-        common["grade"] = cap_grade(
-            common["grade"], own["pretrend_p"], own["pretrend_detectable"]
-        )
+        common["grade"] = cap_grade(common["grade"], own["pretrend_p"], own["pretrend_detectable"])
     records = [Estimate(**common, **own)]
     if is_main:
         records += _far_records(common, sample, test, assignments)
@@ -368,9 +366,7 @@ def _tested(test: ScoreTest) -> dict:
     }
 
 
-def _checked(
-    sample: effects.Sample, test: ScoreTest, assignments: inference.Assignments
-) -> dict:
+def _checked(sample: effects.Sample, test: ScoreTest, assignments: inference.Assignments) -> dict:
     """Return the checks of the estimate: by block, without clipping, without one cell."""
     blocks = inference.permutation_test(test.changes, assignments, k=test.k, by_block=True)
     plain = huber.fit(

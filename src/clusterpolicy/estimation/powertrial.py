@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from clusterpolicy.estimation import huber
 from clusterpolicy.estimation.scoretest import LEVEL, SAME, ScoreTest
 
 DRAWS = 499
@@ -32,6 +31,6 @@ class PowerTrial:
         """Return the share of panels in which "no effect" is rejected once `effect` is added."""
         test = self._test
         outcome = test.score(self._outcome + effect * test.actual, CLOSE)
-        squares = self._weights.squares(outcome)
+        squares = self._weights.squares(outcome, test.pooled)
         reached = (squares[:, 1:] >= squares[:, :1] * (1 - SAME)).sum(axis=1)
         return float(((1 + reached) / (DRAWS + 1) <= 1 - LEVEL + SAME).mean())

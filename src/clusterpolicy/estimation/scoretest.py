@@ -55,9 +55,7 @@ class Changes:
             for codes in (layout.place, layout.industry)
         )
         covariates = None if self.covariates is None else self.covariates[:, kept]
-        return Changes(
-            Layout(place, industry, layout.weight[kept]), self.change[kept], covariates
-        )
+        return Changes(Layout(place, industry, layout.weight[kept]), self.change[kept], covariates)
 
 
 @dataclass(frozen=True)
@@ -265,7 +263,10 @@ class ScoreTest:
         self.n_units = labels.shape[1]
         root, self._to_outcome = unit_root(changes.layout, unit, self.n_units, changes.covariates)
         targeted = (np.bincount(unit, actual, self.n_units) > 0).astype(float)
-        self.weights = Weights.of(root, np.vstack([targeted, labels]))
+        # Where nothing is clipped, one cell can make the average of all units as large as it likes:
+        # there the units of each assignment decide alone.
+        self.pooled = POOLED if k != huber.LEAST_SQUARES else 0.0
+        self.weights = Weights.of(root, np.vstack([targeted, labels]), self.pooled)
         self.estimate = self.std_error = float("nan")
         if not np.isnan(self.weights.norm[0]):
             own = changes.layout, changes.change[None, :], actual, changes.covariates
@@ -301,7 +302,7 @@ class ScoreTest:
 
     def squares(self, effects: np.ndarray) -> np.ndarray:
         """Return the squared statistics at some effects, n_effects x (1 + n_draws)."""
-        return self.weights.squares(self.outcomes(effects), block=self._block)
+        return self.weights.squares(self.outcomes(effects), self.pooled, self._block)
 
     def p_values(self, effects: np.ndarray) -> np.ndarray:
         """Return the pointwise p-value of each supposed effect (logs)."""

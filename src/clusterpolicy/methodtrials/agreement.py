@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from clusterpolicy import effects, policy
-from clusterpolicy.methodtrials import estimators
 from clusterpolicy.estimation import huber
+from clusterpolicy.methodtrials import estimators
 from clusterpolicy.panel import Study
 
 # Means of log hourly wage and their standard errors, and the years they are of.
