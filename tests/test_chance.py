@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 
 from clusterpolicy.cells import neighbours
-from clusterpolicy.otherdesigns import bands
 from clusterpolicy.projects import chance, profiles
 
 YEARS = [2000, 2001]
@@ -55,42 +54,104 @@ def test_too_few_groups_have_no_band():
     assert chance.band_of(gaps).n_paths == chance.MIN_GROUPS
 
 
-def test_the_band_of_connected_groups_covers_where_that_of_scattered_ones_does_not():
-    """A map of 7 x 7 places; what befalls one befalls those around it too."""
-    side, size, panels = 7, 5, 300
-    place = {(x, y): f"{side * x + y:02d}" for x in range(side) for y in range(side)}
-    pairs = [
-        (place[x, y], place[x + dx, y + dy])
-        for x, y in place
+def test_a_band_is_widened_around_the_middle_of_the_groups_in_logs():
+    ratios = np.exp(np.linspace(-0.1, 0.3, 39))
+    band = chance.band_of(100 * (ratios[:, None] - 1), factor=2.0)
+    assert np.log1p([band.low[0] / 100, band.high[0] / 100]) == pytest.approx([-0.3, 0.5])
+
+
+# ---- Where neighbours share their shocks ------------------------------------------------------
+
+SIDE, SIZE = 7, 5
+PLACES = {(x, y): f"{SIDE * x + y:02d}" for x in range(SIDE) for y in range(SIDE)}
+CODES = sorted(PLACES.values())
+SQUARES = pd.DataFrame(
+    [
+        (PLACES[x, y], PLACES[x + dx, y + dy])
+        for x, y in PLACES
         for dx, dy in ((0, 1), (1, 0))
-        if (x + dx, y + dy) in place
-    ]
-    pairs = pd.DataFrame(pairs, columns=["pref_code_a", "pref_code_b"])
-    codes = sorted(place.values())
-    where = np.array(sorted(place), dtype=float)
-    reach = np.exp(-((where[:, None] - where) ** 2).sum(axis=2) / 4)  # of a shock over the map
+        if (x + dx, y + dy) in PLACES
+    ],
+    columns=["pref_code_a", "pref_code_b"],
+)
+
+
+@pytest.fixture(scope="module")
+def coverage():
+    """Share of panels whose project lies in each band: 7 x 7 places, shocks felt around them."""
+    where = np.array(sorted(PLACES), dtype=float)
+    felt = np.exp(-((where[:, None] - where) ** 2).sum(axis=2) / 3)
     rng = np.random.default_rng(8)
-    projects = neighbours.connected_groups(pairs, codes, size, draws=20)
-    covered = {"connected": [], "scattered": []}
-    for row in projects.members:
-        own = tuple(np.array(codes)[row])
-        others = [code for code in codes if code not in own]
-        connected = neighbours.connected_groups(pairs, others, size, draws=199)
-        apart = np.zeros_like(connected.members)
+    index = pd.MultiIndex.from_product([CODES, ["food"]], names=["pref_code", "industry"])
+    covered = {"scattered": [], "connected": [], "widened": []}
+    for row in neighbours.connected_groups(SQUARES, CODES, SIZE, draws=12).members:
+        own = tuple(np.array(CODES)[row])
+        others = [code for code in CODES if code not in own]
+        groups = neighbours.connected_groups(SQUARES, others, SIZE, draws=199)
+        apart = np.zeros_like(groups.members)
         for marks in apart:
-            marks[rng.choice(len(others), size, replace=False)] = True
-        for _ in range(panels // 20):
-            end = 100 * np.exp(0.1 * reach @ rng.normal(size=len(codes)))
-            index = pd.MultiIndex.from_product([codes, ["food"]], names=["pref_code", "industry"])
-            wide = pd.DataFrame({2000: 100.0, 2001: end}, index=index)
-            panel = chance.Territory(wide, own, 2000)
-            gap = panel.gaps()[chance.ALL][1]
-            for name, members in (("connected", connected.members), ("scattered", apart)):
-                groups = replace(connected, members=members)
-                band = bands.band_of(panel.placebo_gaps(groups)[chance.ALL])
-                covered[name].append(not band.is_outside(np.array([0, gap]))[1])
-    assert np.mean(covered["connected"]) > 0.9
-    assert np.mean(covered["scattered"]) < 0.8
+            marks[rng.choice(len(others), SIZE, replace=False)] = True
+        flat = pd.DataFrame({2000: 100.0, 2001: 100.0}, index=index)
+        factor = chance.Territory(flat, own, 2000).widenings(groups, SQUARES)["food"]
+        for _ in range(25):
+            end = 100 * np.exp(0.1 * felt @ rng.normal(size=len(CODES)))
+            panel = chance.Territory(flat.mul([1, 0]).add(np.outer(end, [0, 1])), own, 2000)
+            gap = panel.gaps()["food"]
+            scattered = panel.placebo_gaps(replace(groups, members=apart))["food"]
+            connected = panel.placebo_gaps(groups)["food"]
+            for name, gaps, wider in (
+                ("scattered", scattered, 1.0),
+                ("connected", connected, 1.0),
+                ("widened", connected, factor),
+            ):
+                covered[name].append(not chance.band_of(gaps, wider).is_outside(gap)[1])
+    return {name: np.mean(each) for name, each in covered.items()}
+
+
+def test_prefectures_from_all_over_the_map_make_a_band_that_holds_far_too_little(coverage):
+    assert coverage["scattered"] < 0.8
+    assert coverage["connected"] > coverage["scattered"] + 0.05
+
+
+def test_connected_groups_overlap_and_hold_too_little_until_their_band_is_widened(coverage):
+    assert coverage["connected"] < 0.92
+    assert 0.92 < coverage["widened"] < 0.99
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("reach", ["itself", "neighbours", "two borders alike"])
+def test_on_the_map_of_japan_widened_bands_hold_what_they_say(real_study, reach):
+    """Every territory of term 2, for shocks that reach less far or further than assumed."""
+    codes = sorted(real_study.prefectures["pref_code"])
+    near = neighbours.shared_shocks(real_study.neighbours, codes) > 0
+    felt = neighbours.shared_shocks(real_study.neighbours, codes)
+    one = felt >= 0.4 * felt.diagonal()[:, None]
+    felt = {"itself": np.eye(47), "neighbours": one * 1.0, "two borders alike": near * 1.0}[reach]
+    felt = felt / np.linalg.norm(felt, axis=1, keepdims=True)
+    shocks = 0.1 * np.random.default_rng(5).normal(size=(400, 47)) @ felt.T
+    held = {1.0: [], "widened": []}
+    territories = set(real_study.projects_of_term(2)["prefectures"])
+    for own in sorted(tuple(each.split(";")) for each in territories):
+        others = [code for code in codes if code not in own]
+        groups = neighbours.connected_groups(real_study.neighbours, others, len(own))
+        index = pd.MultiIndex.from_product([codes, ["food"]], names=["pref_code", "industry"])
+        flat = pd.DataFrame({2000: 100.0, 2001: 100.0}, index=index)
+        factor = chance.Territory(flat, own, 2000).widenings(groups, real_study.neighbours)["food"]
+        wide = pd.DataFrame(100 * np.exp(shocks.T), index=index).assign(**{"400": 100.0})
+        panel = chance.Territory(wide.set_axis(range(401), axis=1), own, 400)
+        gap, gaps = panel.gaps()["food"], panel.placebo_gaps(groups)["food"]
+        for name, wider in ((1.0, 1.0), ("widened", factor)):
+            held[name].append(1 - chance.band_of(gaps, wider).is_outside(gap).mean())
+    assert min(held["widened"]) > 0.9
+    if reach != "itself":
+        assert min(held[1.0]) < 0.8
+
+
+def test_independent_prefectures_need_no_wider_band_than_their_number_says():
+    alone = neighbours.connected_groups(SQUARES.iloc[:0], CODES[1:], 1)
+    product = np.ones(len(CODES))
+    factor = chance.widening(product[:1], product[1:], alone, np.eye(len(CODES)))
+    assert factor == pytest.approx(1, abs=0.1)
 
 
 # ---- On the study's own figures ---------------------------------------------------------------

@@ -304,3 +304,11 @@ def test_on_a_ring_where_all_groups_are_alike_each_comes_up_about_as_often():
     counts = pd.Series(first).value_counts()
     assert len(counts) == 12
     assert counts.between(60, 140).all()
+
+
+def test_a_shock_is_felt_by_half_one_border_on_and_by_a_quarter_two():
+    felt = neighbours.shared_shocks(LINE, ["04", "03", "02", "01", "47"])
+    first = np.array([1, 0.5, 0.25, 0, 0])
+    assert felt[0] == pytest.approx(first / np.linalg.norm(first))
+    assert felt[4].tolist() == [0, 0, 0, 0, 1]
+    assert np.linalg.norm(felt, axis=1) == pytest.approx(np.ones(5))

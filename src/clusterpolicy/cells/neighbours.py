@@ -11,6 +11,7 @@ DRAWS = 9_999
 SEED = 20_010_401  # the policy's first day
 LEVEL = 0.95
 GROUPS = 499  # connected groups that stand for a territory
+SHARED, REACH = 0.5, 2  # of a shock, felt one border further on; and over how many borders
 TRIES = 100  # grown groups for each one asked for, before fewer are taken
 FALSE_DISCOVERIES = 0.05  # of the prefectures called a cluster, this share may be chance
 
@@ -147,6 +148,38 @@ def connected_groups(
     for row, group in enumerate(found):
         members[row, sorted(group)] = True
     return Groups(tuple(codes), members, is_complete)
+
+
+def shared_shocks(pairs: pd.DataFrame, codes: list[str]) -> np.ndarray:
+    """Return how what befalls one prefecture is felt in others: a declared picture, no estimate.
+
+    ``SHARED ** d`` at ``d`` borders or fixed links, up to ``REACH`` of them. Rows are scaled to
+    length one: of independent shocks of one variance, all prefectures then feel the same variance,
+    and neighbours feel much the same.
+
+    Parameters
+    ----------
+    pairs : DataFrame
+        Table ``neighbours``.
+    codes : list of str
+
+    Returns
+    -------
+    ndarray, n_codes x n_codes
+        In the order of the sorted codes.
+    """
+    codes = sorted(codes)
+    touches = np.eye(len(codes), dtype=int)
+    place = {code: number for number, code in enumerate(codes)}
+    for one, other in zip(pairs["pref_code_a"], pairs["pref_code_b"], strict=True):
+        if one in place and other in place:
+            touches[place[one], place[other]] = touches[place[other], place[one]] = 1
+    felt, reached = np.eye(len(codes)), np.eye(len(codes), dtype=int)
+    for step in range(1, REACH + 1):
+        within = ((reached @ touches) > 0).astype(int)
+        felt += SHARED**step * (within - reached)
+        reached = within
+    return felt / np.linalg.norm(felt, axis=1, keepdims=True)
 
 
 def _parts(near: Mapping[int, set[int]]) -> list[set[int]]:

@@ -16,7 +16,8 @@ class Band:
     ----------
     low, high : ndarray, n_years
     level : float
-        Chance that the path of one more unit like the placebos lies within, in any one year.
+        Chance that the path of one more unit, exchangeable with the placebos, lies within in any
+        one year. Sets that overlap are worth fewer: decision 0018 has what their bands hold.
     n_paths : int
     """
 

@@ -532,7 +532,7 @@ def gap_records(
             low=float(100 * low),
             high=float(100 * high),
             level=band.level,
-            method="low and high: band of the placebo gaps in this year, each refitted",
+            method="low and high: band of refitted placebos; level if sets were exchangeable",
             **common,
         )
         for year, estimate, low, high in zip(
@@ -550,7 +550,7 @@ def gap_records(
         smallest_p=1 / (len(fit.placebo_sets) + 1),
         n_observations=int(since.sum()),
         term_years=f"{start}-{fit.years['year'].max()}",
-        method="years since the policy began in which the gap leaves the band; p: joint",
+        method="years since the policy began outside the band; p if sets were exchangeable",
         **common,
     )
     return [*records, outside]

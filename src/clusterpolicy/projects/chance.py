@@ -6,16 +6,19 @@ groups of as many prefectures stand for the project that are connected over bord
 none holds a prefecture of the project, so none holds one of its cells.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import ceil
 
 import numpy as np
 import pandas as pd
 
+from clusterpolicy import inference
 from clusterpolicy.cells import neighbours
 from clusterpolicy.effects import CELL
 from clusterpolicy.otherdesigns import bands
 
 ALL = "all"  # the row that adds all industries of a project up
+PANELS = 499  # drawn to find how much a band must be widened
 MIN_GROUPS = 20  # below it there is no band: even the extremes would hold less than 90 %
 
 
@@ -79,6 +82,29 @@ class Territory:
         own = np.einsum("gp,pit->git", groups.members.astype(float), cube)
         return self._by_industry(own, cube.sum(axis=0) - own)
 
+    def widenings(self, groups: neighbours.Groups, pairs: pd.DataFrame) -> dict[str, float]:
+        """Return :func:`widening` for each industry and for all.
+
+        Parameters
+        ----------
+        groups : neighbours.Groups
+        pairs : DataFrame
+            Table ``neighbours``.
+        """
+        codes = [*sorted(self.prefectures), *groups.codes]
+        order = np.argsort(np.argsort(codes))
+        felt = neighbours.shared_shocks(pairs, codes)[np.ix_(order, order)]
+        product = [
+            self._cube(part)[..., list(self.years).index(self.join_year)]
+            for part in (list(self.prefectures), list(groups.codes))
+        ]
+        found = {
+            industry: widening(*(part[:, place] for part in product), groups, felt)
+            for place, industry in enumerate(self.industries)
+        }
+        found[ALL] = widening(*(part.sum(axis=1) for part in product), groups, felt)
+        return found
+
     def leading_cell(self, fy: int) -> tuple[str, str] | None:
         """Return the project's cell without which the gap of all in `fy` is moved furthest."""
         place = int(np.flatnonzero(self.years == fy)[0])
@@ -112,7 +138,70 @@ class Territory:
         return found
 
 
-def band_of(gaps: np.ndarray) -> bands.Band | None:
-    """Return the band of the groups that have a path, or none if they are too few."""
-    known = gaps[~np.isnan(gaps).any(axis=1)]
-    return bands.band_of(known) if len(known) >= MIN_GROUPS else None
+def band_of(gaps: np.ndarray, factor: float = 1.0) -> bands.Band | None:
+    """Return the band of the groups that have a path, or none if they are too few.
+
+    Parameters
+    ----------
+    gaps : ndarray, n_groups x n_years
+        NaN where a group has no cell.
+    factor : float
+        By how much the band, in logs, is widened around the median of the groups
+        (:func:`widening`).
+
+    Returns
+    -------
+    Band
+        In percent, as `gaps`.
+    """
+    known = np.log1p(gaps[~np.isnan(gaps).any(axis=1)] / 100)
+    if len(known) < MIN_GROUPS:
+        return None
+    band, middle = bands.band_of(known), np.median(known, axis=0)
+    ends = (middle + factor * (end - middle) for end in (band.low, band.high))
+    low, high = (100 * np.expm1(end) for end in ends)
+    return replace(band, low=low, high=high)
+
+
+def widening(
+    own: np.ndarray, others: np.ndarray, groups: neighbours.Groups, felt: np.ndarray
+) -> float:
+    """Return by how much the band of groups must be widened to hold what it says.
+
+    Groups overlap and lie in one country in one run of years: 499 of them are worth far fewer
+    independent ones, the fewer, the larger the project, so that their band holds too little. How
+    much too little depends on the map and on how far shocks reach, not on any outcome. So panels
+    are drawn in which neighbours share their shocks (``neighbours.shared_shocks``) and nothing
+    sets the project apart, and the band is widened until `LEVEL` of the projects lie within.
+
+    Parameters
+    ----------
+    own : ndarray, n_own
+        Product of the project's prefectures in the join year, in the order of their codes.
+    others : ndarray, n_others
+        That of ``groups.codes``.
+    groups : neighbours.Groups
+    felt : ndarray, n_prefectures x n_prefectures
+        From ``neighbours.shared_shocks``, those of the project before ``groups.codes``.
+
+    Returns
+    -------
+    float
+        At least 1; NaN if fewer than ``MIN_GROUPS`` groups have any product.
+    """
+    shocks = np.random.default_rng(neighbours.SEED).normal(size=(PANELS, len(felt))) @ felt.T
+    mine, theirs = shocks[:, : len(own)], shocks[:, len(own) :] * others
+    members = groups.members.T.astype(float)
+    weight = others @ members
+    inside = (weight > 0) & (weight < others.sum())
+    if inside.sum() < MIN_GROUPS or not own.sum() > 0:
+        return float("nan")
+    members, weight = members[:, inside], weight[inside]
+    total = theirs.sum(axis=1)
+    of_groups = theirs @ members
+    placebos = of_groups / weight - (total[:, None] - of_groups) / (others.sum() - weight)
+    gap = mine @ own / own.sum() - total / others.sum()
+    band, middle = bands.band_of(placebos.T), np.median(placebos, axis=1)
+    end = np.where(gap < middle, band.low, band.high)
+    needed = np.sort((gap - middle) / (end - middle))
+    return float(max(1.0, needed[ceil(inference.LEVEL * (PANELS + 1)) - 1]))

@@ -213,7 +213,7 @@ def _write_heading(figure: Figure, profile: Profile) -> None:
     figure.text(
         theme.MARGIN,
         height - 0.41 - theme.LINE,
-        "band: 95 % of groups of adjoining prefectures; blue ground: years under the policy",
+        "band: 95 %, from groups of adjoining prefectures; blue ground: years under the policy",
         va="center",
         color=theme.MUTED,
         transform=scale,
@@ -512,7 +512,7 @@ def _describe_band(profile: Profile) -> str:
         return ""
     is_outside = (rows["gap"] < rows["low"]) | (rows["gap"] > rows["high"])
     return (
-        f" After FY{profile.join_year} all its cells lie inside the band of "
+        f" After FY{profile.join_year} all its cells lie inside the band from "
         f"{rows['n_groups'].iloc[0]} groups of adjoining prefectures in "
         f"{int((~is_outside).sum())} years and outside in {int(is_outside.sum())}."
     )

@@ -14,7 +14,7 @@ import pandas as pd
 from clusterpolicy import clusters, policy, results, sources
 from clusterpolicy.cells import measures, neighbours, stars
 from clusterpolicy.finerdata import workbooks
-from clusterpolicy.otherdesigns import bands, synthetic
+from clusterpolicy.otherdesigns import synthetic
 from clusterpolicy.panel import Study
 from clusterpolicy.projects import chance, portfolio
 from clusterpolicy.projects.chance import ALL, Territory
@@ -189,20 +189,21 @@ class Profile:
         DataFrame
             One row per ``industry`` (:data:`ALL` for the sum), ``base`` and ``fy``: ``gap``,
             ``low`` and ``high`` in percent (no band where fewer than ``chance.MIN_GROUPS`` groups
-            have a path), ``level`` and ``n_groups``.
+            have a path), the ``factor`` by which the band is widened, and ``n_groups``.
         """
         parts = []
         for base, territory in self.territories.items():
             placebos = territory.placebo_gaps(self.groups)
+            widenings = territory.widenings(self.groups, self.study.neighbours)
             for industry, gap in territory.gaps().items():
                 if np.isnan(gap).any():
                     continue  # none of its cells is seen in every year
-                band = chance.band_of(placebos[industry])
+                factor = widenings[industry]
+                band = chance.band_of(placebos[industry], factor)
                 part = pd.DataFrame({"industry": industry, "base": base, "fy": territory.years})
-                part = part.assign(gap=gap, low=np.nan, high=np.nan, level=np.nan, n_groups=0)
+                part = part.assign(gap=gap, low=np.nan, high=np.nan, factor=factor, n_groups=0)
                 if band is not None:
-                    part = part.assign(low=band.low, high=band.high)
-                    part = part.assign(level=band.level, n_groups=band.n_paths)
+                    part = part.assign(low=band.low, high=band.high, n_groups=band.n_paths)
                 parts.append(part)
         return pd.concat(parts, ignore_index=True)
 
@@ -533,18 +534,17 @@ def path_records(profile: Profile) -> list[results.Estimate]:
             estimate=float(row.gap),
             low=float(row.low),
             high=float(row.high),
-            level=float(row.level),
             draws=int(row.n_groups),
             n_targeted=int(n_seen[row.industry, row.base]),
-            method=banded if row.n_groups else "no band: too few connected groups",
+            method=f"{banded}, widened {row.factor:.2f}-fold"
+            if row.n_groups
+            else "no band: too few connected groups",
             **common,
         )
         for row in seen.itertuples()
     ]
     whole = seen[(seen["industry"] == ALL) & (seen["base"] == later) & (seen["fy"] >= first)]
     if whole["n_groups"].any():
-        placebos = profile.territories[later].placebo_gaps(profile.groups)[ALL]
-        placebos = placebos[~np.isnan(placebos).any(axis=1)][:, -len(whole) :]
         outside = (whole["gap"] < whole["low"]) | (whole["gap"] > whole["high"])
         records.append(
             results.Estimate(
@@ -555,14 +555,11 @@ def path_records(profile: Profile) -> list[results.Estimate]:
                 sample=against,
                 estimate=float(outside.sum()),
                 unit="years",
-                level=float(whole["level"].iloc[0]),
-                p_value=bands.joint_p(whole["gap"].to_numpy(), placebos),
-                smallest_p=1 / (len(placebos) + 1),
-                draws=len(placebos),
+                draws=int(whole["n_groups"].iloc[0]),
                 n_targeted=int(n_seen[ALL, later]),
                 n_observations=len(whole),
                 term_years=f"{first}-{last}",
-                method="years after the join in which the gap leaves the band; p: joint",
+                method="years after the join in which the gap leaves the band of each year",
                 **common,
             )
         )
@@ -643,14 +640,8 @@ def load_records(study: Study) -> pd.DataFrame:
 def save(profile: Profile, estimates: pd.DataFrame) -> None:
     """Save the estimates of a project once, for its page and for the overview.
 
-    Beside them stand the placebo paths of its counterpart, in a table of their own.
+    Beside them stand the placebo paths of its counterpart in shipments, in a table of their own.
     """
     results.save_results(estimates, results_name(profile.project_id))
-    paths = [
-        synthetic.placebo_paths(profile.counterpart(indicator), indicator)
-        for indicator in synthetic.INDICATORS
-    ]
-    results.save_results(
-        pd.concat(paths, ignore_index=True).round({"estimate": 4}),
-        placebos_name(profile.project_id),
-    )
+    paths = synthetic.placebo_paths(profile.counterpart("shipments"), "shipments")
+    results.save_results(paths.round({"estimate": 4}), placebos_name(profile.project_id))

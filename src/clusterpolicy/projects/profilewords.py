@@ -255,8 +255,8 @@ def chance_sentences(profile: Profile) -> list[str]:
         sentence = (
             f"In FY{during.end} all its cells stood {gap} from the same industries elsewhere, "
             f"{'within' if is_within else 'outside'} the "
-            f"{format_interval(end['low'], end['high'], 1)} % in which "
-            f"{format_number(100 * end['level'])} % of {end['n_groups']} {groups} lie."
+            f"{format_interval(end['low'], end['high'], 1)} % that chance allows "
+            f"(95 % band from {end['n_groups']} {groups})."
         )
     if profile.leading_cell is None:
         return [sentence]
