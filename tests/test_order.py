@@ -23,16 +23,17 @@ def shuffle(raw, seed=20010401):
 
 
 def rename(raw):
-    """Call bureaus and projects by names that sort the other way round."""
+    """Call bureaus, prefectures and projects by names that sort the other way round."""
     bureaus = sorted(set(raw["prefectures"]["bureau"]), reverse=True)
     called = {bureau: f"{place:02d}" for place, bureau in enumerate(bureaus)}
     renamed = dict(raw)
     for name in ("prefectures", "projects"):
         renamed[name] = raw[name].assign(bureau=raw[name]["bureau"].map(called))
         renamed[name].attrs = raw[name].attrs
-    names = [f"Project {number:02d}" for number in reversed(range(len(raw["projects"])))]
-    renamed["projects"] = renamed["projects"].assign(name_en=names)
-    renamed["projects"].attrs = raw["projects"].attrs
+    for name, word in (("prefectures", "Place"), ("projects", "Project")):
+        numbers = reversed(range(len(raw[name])))
+        renamed[name] = renamed[name].assign(name_en=[f"{word} {number:02d}" for number in numbers])
+        renamed[name].attrs = raw[name].attrs
     return renamed
 
 

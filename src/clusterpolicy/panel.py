@@ -95,7 +95,7 @@ def read_raw(folder: Path | None = None) -> dict[str, pd.DataFrame]:
     Returns
     -------
     dict of DataFrame
-        Checked text tables by name.
+        Checked text tables by name, their rows by :func:`in_order`.
 
     Raises
     ------
@@ -114,7 +114,7 @@ def read_raw(folder: Path | None = None) -> dict[str, pd.DataFrame]:
     if not faults.faults:
         _check_references(raw, faults)
     faults.stop()
-    return raw
+    return {name: in_order(table, name) for name, table in raw.items()}
 
 
 def _check_references(raw: dict[str, pd.DataFrame], faults: checking.Faults) -> None:
