@@ -271,8 +271,8 @@ def plot_synthetic(profile: Profile, *, source: str = CENSUS) -> Chart:
     first, last = (int(data["year"].min()), int(data["year"].max())) if len(data) else term.years
     events = yearaxis.choose_events(study.events, "prefecture_shipments", first, last)
     note = fit.reason or (
-        f"zero: as the counterpart; band: {number(100 * fit.band().level, 0)} % of "
-        f"{len(fit.placebo_sets)} sets of other prefectures that stand for it"
+        f"zero: as the counterpart; band: {len(fit.placebo_sets)} sets of other prefectures that "
+        "stand for it, lowest to highest"
     )
     axes = yearaxis.open_years(
         first,
