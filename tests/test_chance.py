@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from clusterpolicy.cells import neighbours
+from clusterpolicy.otherdesigns import synthetic
 from clusterpolicy.projects import chance, profiles
 
 YEARS = [2000, 2001]
@@ -129,7 +130,7 @@ def test_on_the_map_of_japan_widened_bands_hold_what_they_say(real_study, reach)
     felt = {"itself": np.eye(47), "neighbours": one * 1.0, "two borders alike": near * 1.0}[reach]
     felt = felt / np.linalg.norm(felt, axis=1, keepdims=True)
     shocks = 0.1 * np.random.default_rng(5).normal(size=(400, 47)) @ felt.T
-    held = {1.0: [], "widened": []}
+    held = {"plain": [], "widened": [], "runs": []}
     territories = set(real_study.projects_of_term(2)["prefectures"])
     for own in sorted(tuple(each.split(";")) for each in territories):
         others = [code for code in codes if code not in own]
@@ -140,11 +141,18 @@ def test_on_the_map_of_japan_widened_bands_hold_what_they_say(real_study, reach)
         wide = pd.DataFrame(100 * np.exp(shocks.T), index=index).assign(**{"400": 100.0})
         panel = chance.Territory(wide.set_axis(range(401), axis=1), own, 400)
         gap, gaps = panel.gaps()["food"], panel.placebo_gaps(groups)["food"]
-        for name, wider in ((1.0, 1.0), ("widened", factor)):
-            held[name].append(1 - chance.band_of(gaps, wider).is_outside(gap).mean())
+        runs = np.array(synthetic._stand_ins(len(others), len(own)))
+        runs = panel.placebo_gaps(replace(groups, members=runs))["food"]
+        for name, paths, wider in (
+            ("plain", gaps, 1.0),
+            ("widened", gaps, factor),
+            ("runs", runs, 1.0),
+        ):
+            held[name].append(1 - chance.band_of(paths, wider).is_outside(gap).mean())
     assert min(held["widened"]) > 0.9
     if reach != "itself":
-        assert min(held[1.0]) < 0.8
+        assert min(held["plain"]) < 0.8
+        assert min(held["runs"]) < 0.85  # the counterpart's placebo sets overlap as well
 
 
 def test_independent_prefectures_need_no_wider_band_than_their_number_says():
@@ -192,3 +200,14 @@ def test_one_plant_carries_the_path_of_tohoku(tohoku):
     later = [y for y in years if y.base == "b2005" and "-all-" in y.result_id and y.year > 2005]
     assert outside.estimate == sum(not y.low <= y.estimate <= y.high for y in later)
     assert outside.n_observations == len(later) == 9
+
+
+def test_a_project_whose_cells_are_hidden_has_no_path_and_no_record(real_study):
+    panel = real_study.cell_panel.copy()
+    is_own = (panel["pref_code"] == "47") & panel["fy"].isin([2003, 2007])
+    panel.loc[is_own, ["product_million_yen", "status"]] = [np.nan, "hidden"]
+    hidden = replace(real_study, cell_panel=panel)
+    okinawa = profiles.profile(hidden, "okinawa-t2", "funded", "broad")
+    assert okinawa.path_bands.empty
+    assert okinawa.leading_cell is None
+    assert profiles.path_records(okinawa) == []

@@ -205,6 +205,9 @@ class Profile:
                 if band is not None:
                     part = part.assign(low=band.low, high=band.high, n_groups=band.n_paths)
                 parts.append(part)
+        if not parts:
+            columns = ["industry", "base", "fy", "gap", "low", "high", "factor", "n_groups"]
+            return pd.DataFrame(columns=columns)
         return pd.concat(parts, ignore_index=True)
 
     @cached_property
@@ -508,7 +511,7 @@ def path_records(profile: Profile) -> list[results.Estimate]:
     study, term, name = profile.study, profile.term, profile.project_id
     against = f"{name} against the same industries elsewhere"
     later, seen = profile.bases[1], profile.path_bands
-    first, last = profile.join_year + 1, int(seen.loc[seen["base"] == later, "fy"].max())
+    first, last = profile.join_year + 1, profile.periods[-1].end
     common = {
         "term": term.number,
         "outcome": "product",
