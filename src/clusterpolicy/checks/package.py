@@ -150,7 +150,7 @@ _MEANINGS = {
     "source": "keys of the table sources, joined by ;",
     "confidence": "high: the source says it; medium: a secondary source; low: not verified",
     "flag": "what is special about a figure, as its publisher or compiler says",
-    "block": "prefectures of one bureau that the same projects covered",
+    "block": "prefectures of one bureau that the same projects covered, by their smallest code",
 }
 _TYPES = {"i": "integer", "f": "number", "b": "boolean"}
 _LICENCES = [

@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from clusterpolicy import effects, inference, results
+from clusterpolicy import effects, inference, policy, results
 from clusterpolicy.effects import MAIN_SAMPLE, SAMPLES, Design
 from clusterpolicy.estimation import huber, influence
 from clusterpolicy.otherdesigns import refits
@@ -507,12 +507,13 @@ def leave_one_out(case: Case) -> list[Estimate]:
         of_project = np.array([project in names for names in named]) & targeted
         panel = case.panel.keep(~of_project)
         label = f"without {projects.get(project, project)}"
-        own = {"left_out": f"project {project}"}
-        records.append(case.refit_record(panel, label, LEFT_OUT, **own))
+        own = {"left_out": f"project {project}", "sample": label}
+        records.append(case.refit_record(panel, f"without {project}", LEFT_OUT, **own))
+    names = policy.block_names(case.study.prefectures)
     for block in sorted(case.panel.cells["block"].unique()):
         panel = case.panel.keep((case.panel.cells["block"] != block).to_numpy())
-        own = {"left_out": f"block {block}"}
-        records.append(case.refit_record(panel, f"without {block}", LEFT_OUT, **own))
+        own = {"left_out": f"block {block}", "sample": f"without {names.get(block, block)}"}
+        records.append(case.refit_record(panel, f"without block {block}", LEFT_OUT, **own))
     for position in _influential(case):
         row = case.panel.cells.iloc[position]
         name = f"{row['pref_code']} {row['industry']}"
