@@ -327,17 +327,11 @@ class EventStudy:
         (simultaneous over all years), ``p_value`` (pointwise), ``adjusted_p`` (for all years),
         ``spread``, ``n_cells``,
         ``n_targeted``.
-    pretrend_p : float
-        p-value of "no effect in any baseline year", from the largest of them; NaN without years.
-    pretrend_detectable : float
-        Size of a difference in one baseline year that this test would find with 80 % power.
     covariance : DataFrame, n_years x n_years
         Of the estimates under reassignment, the estimated effects taken out; by year.
     """
 
     years: pd.DataFrame
-    pretrend_p: float
-    pretrend_detectable: float
     covariance: pd.DataFrame
 
 
@@ -347,8 +341,7 @@ def event_study(sample: Sample, assignments: Assignments, level: float = LEVEL) 
     Bands are simultaneous: the test of each year is inverted at the level, above that of one
     year, at which an assignment without effect would be rejected in some year no more often than
     `level` allows (the smallest p-value over the years, by Westfall and Young [1]_). So no band
-    excludes zero while the test of all years together does not reject. The years before the base
-    year are tested together in the same way.
+    excludes zero while the test of all years together does not reject.
 
     Parameters
     ----------
@@ -395,15 +388,44 @@ def event_study(sample: Sample, assignments: Assignments, level: float = LEVEL) 
             }
         )
     covariance = pd.DataFrame({fy: each.chance() for fy, each in defined.items()}).cov()
-    years = pd.DataFrame(rows)
-    before = [fy for fy in defined if fy < sample.design.base_year]
-    pretrend_p = detectable = float("nan")
-    if before:
-        pretrend = JointTest.of([zero[fy] for fy in before])
-        pretrend_p = pretrend.p_value
-        spread = float(years.loc[years["year"].isin(before), "spread"].mean())
-        detectable = smallest_detectable(spread, pretrend.level_of_each(level))
-    return EventStudy(years, pretrend_p, detectable, covariance)
+    return EventStudy(pd.DataFrame(rows), covariance)
+
+
+@dataclass(frozen=True)
+class PretrendTest:
+    """Test of the years before the term.
+
+    Attributes
+    ----------
+    p_value : float
+        Of "no effect in any baseline year", from the largest of them; NaN without years.
+    detectable : float
+        Difference in one baseline year (logs) that this test would find with 80 % power.
+    """
+
+    p_value: float
+    detectable: float
+
+
+def pretrend_test(sample: Sample, assignments: Assignments, level: float = LEVEL) -> PretrendTest:
+    """Test whether targeted and other cells moved alike before the term.
+
+    Each baseline year is compared with the base year by the declared test; all years are taken
+    together by the smallest p-value (Westfall and Young).
+    """
+    statistics, spreads = [], []
+    for fy, (seen, changes) in changes_by_year(sample).items():
+        if fy < sample.design.base_year:
+            fewer = replace(assignments, labels=assignments.labels[:YEAR_DRAWS])
+            test = score_test(changes, fewer.of_cells(seen))
+            if not np.isnan(test.estimate):
+                statistics.append(np.sqrt(test.squares(np.zeros(1))[0]))
+                spreads.append(test.spread())
+    if not statistics:
+        return PretrendTest(float("nan"), float("nan"))
+    joint = JointTest.of(statistics)
+    detectable = smallest_detectable(float(np.mean(spreads)), joint.level_of_each(level))
+    return PretrendTest(joint.p_value, detectable)
 
 
 @dataclass(frozen=True)
