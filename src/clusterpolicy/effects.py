@@ -25,6 +25,18 @@ CELL = ["pref_code", "industry"]
 # Which bases of the accounts cover a term and its baseline; the first is the main one: for the
 # first term the only one that starts before it, for the later terms the later benchmark.
 BASES_OF_TERM = {1: ("b2000", "b1995"), 2: ("b2005", "b2000"), 3: ("b2005", "b2011")}
+# Outcomes that stand on one base in every term.
+MAIN_BASES = dict.fromkeys(
+    (
+        "establishments",
+        "employees",
+        "shipments",
+        "shipments_per_employee",
+        "last_plant_lost",
+        "first_plant_gained",
+    ),
+    "census",
+)
 CRISIS_YEARS = (2008, 2009)
 EARTHQUAKE_FY = 2010  # 11 March 2011 lies in fiscal year 2010
 MAIN_SAMPLE = "all cells"
@@ -108,8 +120,9 @@ class Design:
 
     @property
     def is_main(self) -> bool:
-        """Whether this is the declared main estimate for its clock and fields map."""
-        return self.sample == MAIN_SAMPLE and self.base == BASES_OF_TERM[self.term.number][0]
+        """Whether this is the declared main estimate of its outcome for its clock and reading."""
+        base = MAIN_BASES.get(self.outcome, BASES_OF_TERM[self.term.number][0])
+        return self.sample == MAIN_SAMPLE and self.base == base
 
 
 @dataclass(frozen=True)

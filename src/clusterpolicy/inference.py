@@ -26,10 +26,9 @@ MIN_TARGETED_CELLS = 10
 MIN_TARGETED_UNITS = 4
 MIN_OTHER_CELLS = 10
 MIN_ASSIGNMENTS = 200
-# The effect that would be found: panels, the largest one tried (logs), and how finely it is sought.
-POWER_PANELS = 300
-LARGEST_EFFECT = 1.5
-POWER_STEP = 0.02
+POWER_PANELS = 300  # in which the effect that would be found is looked for
+LARGE = 1_000  # cells; a sample with more is tried in fewer panels
+FEWER_PANELS = 150
 
 
 @dataclass(frozen=True)
@@ -275,7 +274,7 @@ def summarise(test: ScoreTest, level: float = LEVEL) -> PermutationTest:
 
 
 def detectable_effect(
-    test: ScoreTest, power: float = POWER, panels: int = POWER_PANELS, seed: int = SEED
+    test: ScoreTest, power: float = POWER, panels: int | None = None, seed: int = SEED
 ) -> float:
     """Return the effect (in logs) that the declared test would find with `power`.
 
@@ -287,20 +286,15 @@ def detectable_effect(
     ----------
     test : ScoreTest
     power : float
-    panels : int
-        Panels, the same for every effect.
+    panels : int, optional
+        Panels, the same for every effect; as many as the size of the sample allows if not given.
     seed : int
     """
     if np.isnan(test.estimate):
         return float("nan")
-    few, many = 0.0, LARGEST_EFFECT
-    trial = PowerTrial(test, panels, seed)
-    if trial.power(many) < power:
-        return float("inf")
-    while many - few > POWER_STEP * many:
-        middle = (few + many) / 2
-        few, many = (middle, many) if trial.power(middle) < power else (few, middle)
-    return many
+    if panels is None:
+        panels = FEWER_PANELS if len(test.actual) > LARGE else POWER_PANELS
+    return PowerTrial(test, panels, seed).find(power)
 
 
 def smallest_detectable(spread: float, level: float = LEVEL, power: float = POWER) -> float:

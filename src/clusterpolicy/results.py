@@ -293,7 +293,7 @@ def common_fields(sample: effects.Sample, study: Study, stamp: str) -> dict:
         "term": design.term.number,
         "outcome": design.outcome,
         "outcome_label": outcome["label"],
-        "unit": outcome["unit"],
+        "unit": outcome["effect_unit"],
         "design": "triple difference",
         "role": "main" if design.is_main else "check",
         "base": design.base,
@@ -311,7 +311,11 @@ def common_fields(sample: effects.Sample, study: Study, stamp: str) -> dict:
 
 
 def estimate_sample(
-    sample: effects.Sample, common: dict, study: Study, draws: int = inference.DRAWS
+    sample: effects.Sample,
+    common: dict,
+    study: Study,
+    draws: int = inference.DRAWS,
+    is_brief: bool = False,
 ) -> list[Estimate]:
     """Return the records of one sample: its estimate, and for a main one what stands beside it.
 
@@ -324,6 +328,8 @@ def estimate_sample(
     study : Study
     draws : int
         Reassignments.
+    is_brief : bool
+        Nothing but estimate, interval and p-value.
 
     Returns
     -------
@@ -332,8 +338,9 @@ def estimate_sample(
         output, by year and how cells differed before.
     """
     is_output = sample.design.outcome == "product"
-    is_main, in_unit = common["role"] == "main", unit_of(sample)
-    if sample.design.sample not in (effects.MAIN_SAMPLE, effects.CONTINUED):
+    is_main, in_unit = common["role"] == "main" and not is_brief, unit_of(sample)
+    is_brief |= sample.design.sample not in (effects.MAIN_SAMPLE, effects.CONTINUED)
+    if is_brief:
         draws = min(draws, CHECK_DRAWS)
     if reason := inference.why_not_estimable(sample):
         return [Estimate(**common, status="not estimable", reason=reason)]
@@ -350,7 +357,7 @@ def estimate_sample(
         "grade": grade_design("triple difference", has_comparison=True),
     }
     own = _tested(test, in_unit)
-    if sample.design.sample in (effects.MAIN_SAMPLE, effects.CONTINUED):
+    if not is_brief:
         own["mde"] = in_unit(inference.detectable_effect(test))
     records, years = [], None
     if is_main:

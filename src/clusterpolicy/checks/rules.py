@@ -282,6 +282,7 @@ RULES: dict[str, Rules] = {
             "outcome": KEY,
             "label": TEXT,
             "unit": TEXT,
+            "effect_unit": one_of("percent", "percentage points"),
             "family": TEXT,
             "role": one_of("primary", "secondary"),
             "margin_percent": NUMBER,

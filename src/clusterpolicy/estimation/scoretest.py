@@ -291,8 +291,11 @@ class ScoreTest:
             As in ``huber.fit``.
         """
         layout, covariates = self.changes.layout, self.changes.covariates
-        psi = huber.fit(layout, outcome, None, covariates, self.k, tolerance).psi
-        sums = np.zeros((len(outcome), self.n_units))
+        return self.by_unit(huber.fit(layout, outcome, None, covariates, self.k, tolerance).psi)
+
+    def by_unit(self, psi: np.ndarray) -> np.ndarray:
+        """Add clipped residuals (n x n_cells) up by unit, over the root of their precision."""
+        sums = np.zeros((len(psi), self.n_units))
         np.add.at(sums.T, self.unit, psi.T)
         return sums @ self._to_outcome.T
 

@@ -8,11 +8,13 @@ effects of both; targets are those of the block and industry that a cell lies in
 import numpy as np
 import pandas as pd
 
-from clusterpolicy import effects
+from clusterpolicy import crosschecks, effects, inference, policy, results
 from clusterpolicy.effects import Design, Sample
 from clusterpolicy.estimation import huber
 from clusterpolicy.finerdata.finer import FinerStudy
+from clusterpolicy.otherdesigns import exposure, services, synthetic
 from clusterpolicy.panel import Study
+from clusterpolicy.results import Estimate
 
 BASE = "census"
 PLACE = "muni_code_2015"
@@ -170,3 +172,71 @@ def _weighted(sample: Sample) -> Sample:
         sample.place,
         sample.k,
     )
+
+
+def estimate_outcomes(
+    study: Study, finer: FinerStudy, number: int, draws: int = inference.DRAWS
+) -> pd.DataFrame:
+    """Estimate every further outcome of a term, by the declared test, in both readings.
+
+    On the other clock only estimate, interval and p-value are made.
+
+    Returns
+    -------
+    DataFrame
+        Records of ``results.estimate_sample``; for a term that the figures do not reach, records
+        that say why there is none.
+    """
+    maps = exposure.read_maps()
+    stamp = synthetic.stamp_of(study.targets, study.terms, finer.municipal_groups, finer.units)
+    records: list[Estimate] = []
+    for fields_map in policy.FIELDS_MAPS:
+        units = exposure.mark_units(exposure.targeted_groups(study, fields_map, maps), number)
+        units = units[["block", "industry", "is_targeted", "is_apart"]]
+        for clock in policy.CLOCKS:
+            term = policy.choose_term(study.terms, number, clock)
+            for outcome in (*MEASURES, *EXTENSIVE):
+                design = Design(
+                    term, BASE, fields_map, effects.MAIN_SAMPLE, FIRST_YEAR, LAST_YEAR, outcome
+                )
+                if number in TERMS:
+                    sample = cell_sample(study, finer, design, units)
+                    common = results.common_fields(sample, study, stamp)
+                    is_brief = clock != policy.CLOCKS[0]
+                    records += results.estimate_sample(sample, common, study, draws, is_brief)
+                else:
+                    records.append(_none(study, design, stamp))
+    for designs in services.designs_of_term(study, number):
+        sample = services.cell_sample(study, designs)
+        common = results.common_fields(sample, study, synthetic.stamp_of(study.sector_panel))
+        records += results.estimate_sample(sample, common, study, draws)
+    families = study.outcomes.set_index("outcome")["family"]
+    return adjust_within_family(results.to_frame(records), families)
+
+
+def _none(study: Study, design: Design, stamp: str) -> Estimate:
+    """Return the record that says why a term has no estimate of an outcome."""
+    no_cells = pd.DataFrame(columns=["pref_code", "industry", "block", "is_targeted"])
+    sample = Sample(design, no_cells.assign(fy=0, in_term=False), pd.DataFrame())
+    common = results.common_fields(sample, study, stamp)
+    reason = "0 years before the term: industries are reported from 2001"
+    return Estimate(**common, status="not estimable", reason=reason)
+
+
+def adjust_within_family(records: pd.DataFrame, families: pd.Series) -> pd.DataFrame:
+    """Adjust p-values within each family of outcomes, on each clock and in each reading (Holm).
+
+    Parameters
+    ----------
+    records : DataFrame
+    families : Series
+        Family by outcome (table ``outcomes``).
+    """
+    keys = [
+        records["outcome"].map(families),
+        *(records[k] for k in ("clock", "fields_map", "base")),
+    ]
+    is_estimate = (records["design"] == "triple difference") & (records["role"] == "main")
+    p_values = records["p_value"].where(is_estimate)
+    adjusted = p_values.groupby(keys).transform(crosschecks.adjust_by_holm)
+    return records.assign(adjusted_p=adjusted)
