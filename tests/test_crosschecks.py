@@ -263,8 +263,8 @@ def test_shared_draws_never_cost_more_than_holm_for_years_of_one_study():
     sample = random_sample(np.random.default_rng(3), 6, 5)
     assignments = inference.permute_targets(sample.cells, 999)
     statistics = [
-        inference.score_draws(contrast, assignments.of_cells(seen)).statistic(0)
-        for seen, contrast in effects.event_contrasts(sample).values()
+        inference.score_test(changes, assignments.of_cells(seen)).squares(np.zeros(1))[0]
+        for seen, changes in effects.changes_by_year(sample).values()
     ]
     plain = np.array([(values >= values[0]).mean() for values in statistics])
     adjusted = inference.JointTest.of(statistics).adjusted
@@ -296,3 +296,39 @@ def test_polynomials_are_positive_where_their_values_are():
         values = polynomial.polymul(polynomial.polyfromroots(10.0 * np.array(roots)), rest)
         stretches = inversion._where_positive(leading * values[:, None], 10.0)
         assert sorted(stretches.ravel()) == pytest.approx(expected)
+
+
+def test_an_effect_beyond_zero_that_is_not_rejected_keeps_zero_in():
+    """Stretches with a gap: zero lies in it, and p is that of the stretch further out."""
+    reached = np.array([[-1.0, -9.0, -9.0, 0.5], [3.0, -2.0, -4.0, 2.0]])
+    assert inversion._held(reached, np.array([-5.0, -3.0, -1.5, 0.0, 1.0])).tolist() == [
+        2,
+        1,
+        0,
+        1,
+        2,
+    ]
+    assert inversion.most_beyond_zero(1.0, reached) == 2
+    assert inversion.interval(reached, 4, 0.6) == (-9.0, 2.0)
+    assert inversion.most_beyond_zero(-1.0, reached) == 2
+    assert inversion.interval(reached, 4, 0.8) == (-9.0, 3.0)
+
+
+@pytest.mark.parametrize("cases", [40, pytest.param(1_000, marks=pytest.mark.slow)])
+def test_interval_and_p_value_never_disagree_about_zero(cases):
+    """Of the bootstrap: small panels, few draws, and weights that are signs or are not."""
+    rng = np.random.default_rng(cases)
+    rejected = 0
+    for number in range(cases):
+        sample = random_sample(rng, 3, 4, (2000, 2001), effect=float(rng.choice([0, 1, 3])))
+        size = int(rng.choice([9, 19, 39, 99])), 6
+        weights = rng.choice([-1.0, 1.0], size) if number % 2 else rng.normal(size=size)
+        difference = effects.TripleDifference(sample)
+        if np.isnan(difference.estimate):
+            continue
+        found = crosschecks.bootstrap_with(difference, weights)
+        excludes_zero = found.low > 0 or found.high < 0
+        assert (found.p_value <= 0.05 + 1e-12) == excludes_zero
+        assert found.low <= difference.estimate <= found.high
+        rejected += excludes_zero
+    assert 0 < rejected < cases

@@ -8,6 +8,7 @@ import pytest
 from small_panels import dummies, random_sample, residual, small_design, small_sample
 
 from clusterpolicy import effects, policy
+from clusterpolicy.estimation import huber
 
 # pyfixest 0.60 still says to pandas what pandas 4 will no longer take.
 pytestmark = pytest.mark.filterwarnings("ignore:The inplace keyword")
@@ -155,17 +156,6 @@ def test_any_assignment_has_the_estimate_that_a_new_regression_finds(unbalanced,
         refit = (column @ outcome) / (column @ column)
         assert contrast.estimate(targets) == pytest.approx(refit, abs=1e-10)
         assert contrast.squared_norm(targets[None, :])[0] == pytest.approx(column @ column)
-        assert targets @ contrast.times(targets) == pytest.approx(column @ column)
-
-
-def test_an_effect_on_some_cells_moves_the_score_by_its_product(unbalanced, contrast):
-    targets = unbalanced.cells["is_targeted"].to_numpy(float)
-    moved = unbalanced.rows["log_outcome"] + 0.3 * spread_over_term(unbalanced, targets)
-    shifted = effects.Sample(
-        unbalanced.design, unbalanced.rows.assign(log_outcome=moved), unbalanced.lost
-    )
-    score = effects.TripleDifference(shifted).contrast.score
-    assert score == pytest.approx(contrast.score + 0.3 * contrast.times(targets), abs=1e-10)
 
 
 def test_an_assignment_of_whole_prefectures_is_absorbed(unbalanced, contrast):
@@ -174,31 +164,61 @@ def test_an_assignment_of_whole_prefectures_is_absorbed(unbalanced, contrast):
     assert np.isnan(contrast.estimate(whole))
 
 
-def test_adding_up_cells_of_a_unit_changes_no_number(unbalanced, contrast):
-    """Targets that are the same in all cells of a unit need no more than its sums."""
-    rng = np.random.default_rng(2)
-    unit = rng.integers(0, 6, len(unbalanced.cells))
-    for n_units in (6, 9):  # three units more that hold no cell
-        collapsed = contrast.collapse(unit, n_units)
-        targets = rng.integers(0, 2, (20, n_units)).astype(float)
-        assert collapsed.squared_norm(targets) == pytest.approx(
-            contrast.squared_norm(targets[:, unit])
-        )
-        assert collapsed.times(targets[0]) == pytest.approx(
-            np.bincount(unit, contrast.times(targets[0, unit]), n_units)
-        )
-        assert [collapsed.estimate(each) for each in targets] == pytest.approx(
-            [contrast.estimate(each[unit]) for each in targets], nan_ok=True
-        )
+# ---- One change per cell ----------------------------------------------------------------------
+
+
+def test_the_change_of_a_cell_is_the_mean_of_its_term_less_that_of_its_baseline():
+    values = pd.DataFrame(
+        {2000: [1.0, 5], 2001: [3.0, np.nan], 2002: [4.0, 8], 2003: [np.nan, 9]},
+        ["Iwate food", "Aomori food"],
+    )
+    changes = effects.cell_changes(small_sample(values, [], first_term_year=2002))
+    assert changes.change == pytest.approx([8.5 - 5, 4 - 2])  # cells in order: Aomori, Iwate
+    assert changes.layout.place.tolist() == [0, 1]
+    assert changes.layout.industry.tolist() == [0, 0]
+    assert changes.layout.weight.tolist() == [1, 1]
+
+
+def test_on_a_complete_panel_least_squares_on_changes_is_the_triple_difference():
+    sample = random_sample(np.random.default_rng(6), years=range(1998, 2004))
+    changes = effects.cell_changes(sample)
+    targets = sample.cells["is_targeted"].to_numpy(float)
+    fit = huber.fit(changes.layout, changes.change[None], targets, k=huber.LEAST_SQUARES)
+    assert fit.slope[0] == pytest.approx(effects.TripleDifference(sample).estimate, abs=1e-10)
+
+
+def test_cells_bring_their_precision_and_their_places():
+    """Municipalities of one prefecture are places of their own, weighted as they say."""
+    rows = small_sample(TWO_BY_TWO, ["Aomori electrical"], first_term_year=2001).rows
+    municipal = rows.assign(
+        municipality=rows["pref_code"] + " town",
+        pref_code="02",
+        precision=rows["industry"].map({"electrical": 4.0, "food": 0.5}),
+    )
+    design = small_design((2000, 2001), 2001)
+    sample = effects.Sample(design, municipal, pd.DataFrame(), place="municipality")
+    assert sample.keys == ["municipality", "industry"]
+    assert sample.cells["pref_code"].tolist() == ["02"] * 4
+    changes = effects.cell_changes(sample)
+    assert changes.change == pytest.approx([3, 1, 1, 0.5])
+    assert changes.layout.place.tolist() == [0, 0, 1, 1]
+    assert changes.layout.weight.tolist() == [4, 0.5, 4, 0.5]
+    for seen, of_year in effects.changes_by_year(sample).values():
+        assert seen.tolist() == [0, 1, 2, 3]
+        assert of_year.change == pytest.approx(changes.change)
+        assert of_year.layout.weight.tolist() == [4, 0.5, 4, 0.5]
 
 
 # ---- Event study ------------------------------------------------------------------------------
 
 
 def event_estimates(sample):
-    targets = sample.cells["is_targeted"].to_numpy()
-    contrasts = effects.event_contrasts(sample)
-    return {fy: contrast.estimate(targets[seen]) for fy, (seen, contrast) in contrasts.items()}
+    """Return the least-squares estimate of every year."""
+    targets = sample.cells["is_targeted"].to_numpy(float)
+    return {
+        fy: float(huber.fit(changes.layout, changes.change[None], targets[seen], k=np.inf).slope[0])
+        for fy, (seen, changes) in effects.changes_by_year(sample).items()
+    }
 
 
 def test_a_year_is_compared_with_the_last_year_of_the_baseline_by_hand():
@@ -224,16 +244,17 @@ def test_a_sample_without_the_base_year_has_no_event_study():
     values = pd.DataFrame(TWO_BY_TWO).T
     sample = small_sample(values[[2001]], ["Aomori electrical"], first_term_year=2001)
     with pytest.raises(ValueError, match="sample 'all cells': found no figure of FY2000"):
-        effects.event_contrasts(sample)
+        effects.changes_by_year(sample)
 
 
 def test_a_cell_counts_in_the_years_in_which_it_and_the_base_year_are_seen():
     sample = random_sample(np.random.default_rng(7), missing=0.2, years=range(1999, 2003))
     wide = sample.rows.pivot(index=effects.CELL, columns="fy", values="log_outcome")
-    contrasts = effects.event_contrasts(sample)
-    assert set(contrasts) == {1999, 2001, 2002}
-    for fy, (seen, _) in contrasts.items():
+    by_year = effects.changes_by_year(sample)
+    assert set(by_year) == {1999, 2001, 2002}
+    for fy, (seen, changes) in by_year.items():
         expected = wide.index[wide[[fy, 2000]].notna().all(axis=1)]
+        assert changes.change == pytest.approx((wide[fy] - wide[2000])[expected].to_numpy())
         assert [tuple(row) for row in sample.cells.loc[seen, effects.CELL].to_numpy()] == list(
             expected
         )

@@ -13,9 +13,9 @@ from clusterpolicy.otherdesigns import withdrawal
 
 def equivalence_of(seed, margins, effect=0.0):
     sample = random_sample(np.random.default_rng(seed), effect=effect)
-    contrast = effects.TripleDifference(sample).contrast
+    changes = effects.cell_changes(sample)
     assignments = inference.permute_targets(sample.cells, draws=199)
-    return withdrawal.equivalence_test(contrast, assignments, margins), contrast, assignments
+    return withdrawal.equivalence_test(changes, assignments, margins), changes, assignments
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -34,14 +34,14 @@ def test_a_wide_margin_is_met_and_a_narrow_one_is_not():
 
 
 def test_supposing_no_effect_gives_the_p_value_of_the_main_test():
-    found, contrast, assignments = equivalence_of(2, (0.0, 0.0))
-    two_sided = inference.permutation_test(contrast, assignments).p_value
+    found, changes, assignments = equivalence_of(2, (0.0, 0.0))
+    two_sided = inference.permutation_test(changes, assignments).p_value
     assert min(found.p_loss, found.p_gain) == pytest.approx(two_sided / 2)
 
 
 def test_the_interval_is_that_of_the_main_test_at_ninety_percent():
-    found, contrast, assignments = equivalence_of(3, (-1.0, 1.0))
-    plain = inference.permutation_test(contrast, assignments, level=0.90)
+    found, changes, assignments = equivalence_of(3, (-1.0, 1.0))
+    plain = inference.permutation_test(changes, assignments, level=0.90)
     assert (found.estimate, found.low, found.high) == (plain.estimate, plain.low, plain.high)
 
 

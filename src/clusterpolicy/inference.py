@@ -40,16 +40,16 @@ class Assignments:
     actual : ndarray, n_cells
         1 for targeted cells, else 0.
     labels : ndarray, n_draws x n_units
-        Reassigned targets, one label per unit; per cell if there are no units.
+        Reassigned targets, one label per unit.
     n_units : int
         Units (block x industry) that hold cells.
     n_targeted_units : int
         Units that are targeted.
     n_distinct : int
         How many different assignments there are.
-    unit : ndarray of int, n_cells, optional
+    unit : ndarray of int, n_cells
         Unit of each cell.
-    block : ndarray of int, n_units, optional
+    block : ndarray of int, n_units
         Block of each unit.
     """
 
@@ -58,18 +58,16 @@ class Assignments:
     n_units: int
     n_targeted_units: int
     n_distinct: int
-    unit: np.ndarray | None = None
-    block: np.ndarray | None = None
+    unit: np.ndarray
+    block: np.ndarray
 
     @property
     def draws(self) -> np.ndarray:
         """Reassigned targets cell by cell, n_draws x n_cells."""
-        return self.labels if self.unit is None else self.labels[:, self.unit]
+        return self.labels[:, self.unit]
 
     def of_cells(self, seen: np.ndarray) -> "Assignments":
-        """Return the same reassignments for the cells at the positions `seen`."""
-        if self.unit is None:
-            return replace(self, actual=self.actual[seen], labels=self.labels[:, seen])
+        """Return the same reassignments for some cells (mask or positions)."""
         return replace(self, actual=self.actual[seen], unit=self.unit[seen])
 
     @property

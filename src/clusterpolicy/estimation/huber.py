@@ -19,9 +19,11 @@ LEAST_SQUARES = float("inf")  # the `k` that clips nothing
 # The median of |z| for z standard normal: what turns a median absolute residual into a scale.
 NORMAL_MEDIAN = float(scipy.stats.norm.ppf(0.75))
 TOLERANCE = 1e-9  # of the residuals, in units of their scale
-MOST_STEPS = 300
+MOST_STEPS = 3_000
+REWEIGHTED_STEPS = 10  # before Newton's method is tried again, twice as many each time
 CLIPPED_WEIGHT = 0.1
 TINY = 1e-300
+EXACT = 1e-13  # a scale this small beside the outcome is rounding: the fit is exact
 # Below this share of its own sum of squares, a regressor that the effects leave is rounding.
 ABSORBED_SHARE = 1e-9
 
@@ -137,12 +139,14 @@ def fit(
     solver = _Solver(layout, extras)
     whole = solver.solve(np.broadcast_to(layout.weight, outcome.shape), outcome)
     residual = outcome - whole.fitted
-    scale = _scale(residual * root)
-    active = np.full(len(outcome), k != LEAST_SQUARES)
+    scale, exact = _scale(residual * root), EXACT * np.abs(outcome * root).max(axis=1)
+    active = (scale > exact) & (k != LEAST_SQUARES)
     # Newton's method gives clipped cells no weight; a little keeps every place determined. An
-    # outcome whose steps grow goes on by reweighting, which always converges.
+    # outcome whose steps grow goes on by reweighting, which converges though slowly, for a while.
     is_newton, last = active.copy(), np.full(len(outcome), np.inf)
-    for _ in range(MOST_STEPS):
+    pause = np.full(len(outcome), REWEIGHTED_STEPS)
+    resume = np.zeros(len(outcome), int)
+    for step in range(MOST_STEPS):
         rows = np.flatnonzero(active)
         if not len(rows):
             break
@@ -157,9 +161,13 @@ def fit(
         new = outcome[rows] - solved.fitted
         largest = np.abs((new - residual[rows]) * root).max(axis=1)
         residual[rows], scale[rows] = new, _scale(new * root)
-        active[rows] = largest > tolerance * np.maximum(scale[rows], TINY)
-        is_newton[rows] &= largest < last[rows]
-        last[rows] = largest
+        active[rows] = (largest > tolerance * scale[rows]) & (scale[rows] > exact[rows])
+        has_grown = is_newton[rows] & (largest >= last[rows])
+        resume[rows[has_grown]] = step + pause[rows[has_grown]]
+        pause[rows[has_grown]] *= 2
+        is_back = ~is_newton[rows] & (step >= resume[rows])
+        is_newton[rows] = np.where(has_grown, False, is_newton[rows] | is_back)
+        last[rows] = np.where(is_back, np.inf, largest)
     bound = k * scale[:, None] if k != LEAST_SQUARES else np.inf
     standard = residual * root
     inside = np.abs(standard) <= bound

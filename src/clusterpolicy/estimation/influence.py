@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from clusterpolicy.estimation import huber
-from clusterpolicy.estimation.scoretest import ScoreTest
+from clusterpolicy.estimation.scoretest import Changes, ScoreTest
 
 # Cells that are refitted without, in the order of their one-step influence.
 CANDIDATES = 8
@@ -22,7 +22,7 @@ class LeftOut:
     cell : int
         Position among the cells of the test.
     estimate : float
-        In logs, refitted without it.
+        In logs, refitted without it; NaN if the effects then absorb the targets.
     distance : float
         Residual of the cell in scales of the residuals; positive if it rose more than fitted.
     """
@@ -51,7 +51,11 @@ def one_step(test: ScoreTest) -> np.ndarray:
 def most_influential(test: ScoreTest) -> LeftOut:
     """Return the cell whose leaving out moves the estimate most, each candidate refitted."""
     order = np.argsort(-np.abs(one_step(test)), kind="stable")[:CANDIDATES]
-    return max(leave_out(test, order), key=lambda each: abs(each.estimate - test.estimate))
+    return max(leave_out(test, order), key=lambda each: _moved(each.estimate, test.estimate))
+
+
+def _moved(without: float, estimate: float) -> float:
+    return float("inf") if np.isnan(without) else abs(without - estimate)
 
 
 def far_cells(test: ScoreTest) -> list[LeftOut]:
@@ -67,9 +71,19 @@ def leave_out(test: ScoreTest, cells: np.ndarray) -> list[LeftOut]:
     found = []
     for cell in cells:
         kept = np.arange(len(test.actual)) != cell
-        changes = test.changes.of_cells(kept)
-        fit = huber.fit(
-            changes.layout, changes.change[None, :], test.actual[kept], changes.covariates, test.k
-        )
-        found.append(LeftOut(int(cell), float(fit.slope[0]), float(distance[cell])))
+        changes, targets = test.changes.of_cells(kept), test.actual[kept]
+        estimate = float("nan")
+        if not _is_absorbed(changes, targets):
+            own = changes.layout, changes.change[None, :], targets, changes.covariates
+            estimate = float(huber.fit(*own, k=test.k).slope[0])
+        found.append(LeftOut(int(cell), estimate, float(distance[cell])))
     return found
+
+
+def _is_absorbed(changes: Changes, targets: np.ndarray) -> bool:
+    layout = changes.layout
+    left = huber.fit(
+        layout, targets[None, :], covariates=changes.covariates, k=huber.LEAST_SQUARES
+    ).residual[0]
+    whole = layout.weight @ targets
+    return bool(layout.weight @ left**2 <= huber.ABSORBED_SHARE * whole)

@@ -40,18 +40,6 @@ class Scores:
     square: np.ndarray
     norm: np.ndarray
 
-    @property
-    def chance(self) -> np.ndarray:
-        """Coefficient on each draw, the estimated effect taken out; NaN if it says nothing."""
-        return self.score[1:] / self.norm[1:]
-
-    def statistic(self, effect: float) -> np.ndarray:
-        """Return the statistic of the figures and of every draw at one effect, in logs."""
-        x = effect - self.estimate
-        variance = self.constant - 2 * self.linear * x + self.square * x**2
-        size = np.abs(self.score - self.slope * x)
-        return np.divide(size, np.sqrt(variance), out=np.zeros_like(size), where=variance > 0)
-
 
 def reached_effects(scores: Scores) -> np.ndarray:
     """Return the stretches of supposed effects at which a draw reaches the actual statistic.

@@ -2,10 +2,9 @@
 
 import numpy as np
 
-from clusterpolicy.estimation import huber
 from clusterpolicy.estimation.scoretest import LEVEL, SAME, ScoreTest
 
-DRAWS = 499
+DRAWS = 499  # of those of the test; all of them if it has fewer
 CLOSE = 1e-3  # of the residuals, in scales: shares of panels need no more
 LARGEST = 1.5  # the largest effect tried, in logs
 HALVINGS = 10
@@ -30,8 +29,9 @@ class PowerTrial:
         signs = rng.choice([-1.0, 1.0], (panels, test.n_units))[:, test.unit]
         self._test = test
         self._outcome = test.fit.residual[0] * signs
-        chosen = rng.integers(1, len(test.weights.norm), DRAWS)
-        self._weights = test.weights.pick(np.r_[0, chosen])
+        n_draws = len(test.weights.norm) - 1
+        chosen = rng.permutation(n_draws)[:DRAWS]
+        self._weights = test.weights.pick(np.r_[0, 1 + chosen])
 
     def power(self, effect: float) -> float:
         """Return the share of panels in which "no effect" is rejected once `effect` is added."""
@@ -75,4 +75,4 @@ class PowerTrial:
     def _rejected(self, outcome: np.ndarray) -> float:
         squares = self._weights.squares(outcome, self._test.pooled)
         reached = (squares[:, 1:] >= squares[:, :1] * (1 - SAME)).sum(axis=1)
-        return float(((1 + reached) / (DRAWS + 1) <= 1 - LEVEL + SAME).mean())
+        return float(((1 + reached) / squares.shape[1] <= 1 - LEVEL + SAME).mean())

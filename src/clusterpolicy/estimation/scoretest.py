@@ -16,14 +16,15 @@ from clusterpolicy.estimation import huber
 from clusterpolicy.estimation.huber import ABSORBED_SHARE, Layout
 
 LEVEL = 0.95
-# Weight, in the scale of the statistic, of what units vary by on average over all assignments, beside
-# what those of one assignment vary by. Chosen on simulated panels (decision 0008).
+# Weight, in the scale of the statistic, of what units vary by on average over all assignments,
+# beside what those of one assignment vary by. Chosen on simulated panels (decision 0008).
 POOLED = 0.5
 # Where p-values are taken on the way out from the estimate, in standard errors; then they are
 # refined between the last effect kept and the next one until it is known to this part of one.
 KNOTS = np.r_[np.arange(0.25, 4, 0.25), np.arange(4, 8, 0.5), 8, 10, 12, 16, 24, 40, 100]
 CLOSE = 1e-7  # of the residuals, in scales: fits without targets
 FINEST = 1e-4
+ROUNDING = 1e-13  # of the changes: a standard error this small is none
 SECTIONS = 8
 # A statistic this close to the actual one is that of the same assignment, or of its mirror image.
 SAME = 1e-9
@@ -314,11 +315,20 @@ class ScoreTest:
         return (1 + reached.sum(axis=1)) / squares.shape[1]
 
     @cached_property
+    def _step(self) -> float:
+        """Unit in which effects are tried: the standard error, or 1 if there is no noise."""
+        rounding = ROUNDING * np.abs(self.changes.change).max()
+        return self.std_error if self.std_error > rounding else 1.0
+
+    @cached_property
     def _knots(self) -> tuple[np.ndarray, np.ndarray]:
         """Supposed effects on the way out from the estimate, with their p-values."""
-        steps = np.unique(np.r_[0.0, KNOTS, -KNOTS]) * self.std_error + self.estimate
+        steps = np.unique(np.r_[0.0, KNOTS, -KNOTS]) * self._step + self.estimate
         effects = np.unique(np.r_[steps, 0.0])
-        return effects, self.p_values(effects)
+        p_values = self.p_values(effects)
+        # The statistic is zero at the estimate, so every draw reaches it, whatever rounding says.
+        p_values[effects == self.estimate] = 1
+        return effects, p_values
 
     @property
     def p_value(self) -> float:
@@ -342,7 +352,8 @@ class ScoreTest:
         if kept[-1] == len(effects) - 1:
             return float(np.copysign(np.inf, effects[-1] - effects[0]))
         inside, outside = effects[kept[-1]], effects[kept[-1] + 1]
-        while abs(outside - inside) > self.finest * self.std_error:
+        finest = max(self.finest * self._step, ROUNDING * max(abs(inside), abs(outside)))
+        while abs(outside - inside) > finest:
             between = np.linspace(inside, outside, SECTIONS + 2)
             is_kept = self.p_values(between[1:-1]) > 1 - level + 1e-12
             last = int(np.flatnonzero(np.r_[True, is_kept]).max())
