@@ -84,6 +84,8 @@ class Bench:
         self.plain = inference.score_test(self.changes, self.assignments, huber.LEAST_SQUARES)
         self.actual = self.assignments.actual
         self.root = np.sqrt(self.changes.layout.weight)
+        shares = {each.pooled for each in PERMUTED.values() if each.pooled is not None}
+        self._weights = {share: self.test.weights.with_pooled(share) for share in shares}
 
     @property
     def pool(self) -> int:
@@ -126,7 +128,7 @@ class Bench:
             if method.pooled is None:
                 statistic = np.nan_to_num(np.abs(score / weights.norm))
             else:
-                scaled = weights.with_pooled(method.pooled)
+                scaled = self._weights[method.pooled].pick(rows)
                 statistic = scaled.studentised(score, variance, method.pooled)
             found[way] = _share_reached(statistic, own)
         return found
@@ -139,8 +141,10 @@ class Bench:
             fit = huber.fit(self.changes.layout, changes, k=self.test.k, tolerance=CLOSE)
             found[HUBER] = self.test.by_unit(fit.psi)
             if RANKS in asked:
-                ranks = scipy.stats.rankdata(fit.residual * self.root, axis=1) / self.root
-                found[RANKS] = self.plain.score(ranks)
+                order = (fit.residual * self.root).argsort(axis=1)
+                ranks = np.empty_like(fit.residual)
+                np.put_along_axis(ranks, order, np.arange(1.0, ranks.shape[1] + 1)[None], axis=1)
+                found[RANKS] = self.plain.score(ranks / self.root)
         if LEAST_SQUARES in asked:
             found[LEAST_SQUARES] = self.plain.score(changes)
         return found
@@ -241,5 +245,3 @@ def smallest_found(effects: np.ndarray, power: np.ndarray, asked: float) -> floa
         return float(effects[0])
     step = (asked - power[first - 1]) / (power[first] - power[first - 1])
     return float(effects[first - 1] + step * (effects[first] - effects[first - 1]))
-
-

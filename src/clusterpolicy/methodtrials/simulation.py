@@ -77,7 +77,9 @@ def measure_process(sample: Sample) -> Process:
     Process
     """
     wide = sample.rows.pivot(index=sample.keys, columns="fy", values="log_outcome").dropna()
-    cells = wide.index.to_frame(index=False).merge(sample.cells, on=sample.keys, validate="one_to_one")
+    cells = wide.index.to_frame(index=False).merge(
+        sample.cells, on=sample.keys, validate="one_to_one"
+    )
     means = wide.to_numpy().mean(axis=1)
     size = means - means.mean()
     changes = wide.to_numpy() - means[:, None]
@@ -134,7 +136,7 @@ def _shared(
     of_unit = _dummies(pd.Series(unit))
 
     def pairs_and_squares(root: np.ndarray) -> tuple[float, float]:
-        """Sums of ``root root'`` over pairs of cells of one unit, and over its diagonal."""
+        """Sum ``root root'`` over pairs of cells of one unit, and over its diagonal."""
         squares = (root**2).sum()
         return ((of_unit.T @ root) ** 2).sum() - squares, squares
 
