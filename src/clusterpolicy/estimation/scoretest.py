@@ -6,7 +6,7 @@ industry). The fit does not know which assignment was the actual one, so all dra
 test is exact whenever targets could have been reassigned. Decision 0008 has its size and power.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 
 import numpy as np
@@ -106,6 +106,18 @@ class Weights:
         block : ndarray of int, n_units, optional
             Take the larger of the variances by unit and by block instead.
         """
+        return self.studentised(*self.moments(outcome, block), pooled)
+
+    def moments(
+        self, outcome: np.ndarray, block: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return score and variance of every assignment, each n_outcomes x n_assignments.
+
+        Parameters
+        ----------
+        outcome, block
+            As in :meth:`squares`.
+        """
         score = outcome @ self.weight.T
         variance = outcome**2 @ (self.weight**2).T
         if block is not None:
@@ -114,10 +126,19 @@ class Weights:
                 inside = block == each
                 summed += (outcome[:, inside] @ self.weight[:, inside].T) ** 2
             variance = np.maximum(variance, summed)
+        return score, variance
+
+    def studentised(self, score: np.ndarray, variance: np.ndarray, pooled: float) -> np.ndarray:
+        """Return the squared statistics that go with scores and variances (:meth:`moments`)."""
         average = np.nanmean(variance / self.norm, axis=1, keepdims=True)
         variance = variance + pooled * average * np.nan_to_num(self.norm)
         squares = np.divide(score**2, variance, out=np.zeros_like(score), where=variance > 0)
         return squares / self.critical
+
+    def with_pooled(self, pooled: float) -> "Weights":
+        """Return the same assignments with the critical squares of another average."""
+        critical = critical_squares(effective_units(self.weight), pooled)
+        return replace(self, critical=critical)
 
 
 def unit_root(layout: Layout, unit: np.ndarray, n_units: int, covariates=None):
@@ -295,7 +316,13 @@ class ScoreTest:
         return self.by_unit(huber.fit(layout, outcome, None, covariates, self.k, tolerance).psi)
 
     def by_unit(self, psi: np.ndarray) -> np.ndarray:
-        """Add clipped residuals (n x n_cells) up by unit, over the root of their precision."""
+        """Return the unit scores that go with the scores of cells, n_outcomes x n_units.
+
+        Parameters
+        ----------
+        psi : ndarray, n_outcomes x n_cells
+            Their sum over each place and industry is zero.
+        """
         sums = np.zeros((len(psi), self.n_units))
         np.add.at(sums.T, self.unit, psi.T)
         return sums @ self._to_outcome.T
