@@ -133,7 +133,7 @@ def test_prefectures_are_put_into_their_blocks():
     )
     prefectures = cleaning.clean_prefectures(raw, projects)
     assert prefectures.set_index("pref_code")["block"].to_dict() == {
-        "02": "North",
-        "03": "North (Iwate)",
+        "02": "02",
+        "03": "03",
     }
     assert prefectures["tile_row"].tolist() == [2, 3]

@@ -1,5 +1,7 @@
 """Moran's I by hand and as esda finds it, false discoveries, relatedness and stars."""
 
+import itertools
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -224,3 +226,89 @@ def test_productivity_earns_a_star_where_it_is_given(awarded):
     own = found[found["industry"] == "food"]
     assert own.loc["01", "productivity_star"] == "yes"
     assert own.loc["02", "productivity_star"] == "no figure"
+
+
+# ---- Groups that hang together ----------------------------------------------------------------
+
+# A ring of four with a tail, an island, and a pair.
+SMALL = pd.DataFrame(
+    [("a", "b"), ("b", "c"), ("c", "d"), ("d", "a"), ("d", "e"), ("y", "z")],
+    columns=["pref_code_a", "pref_code_b"],
+)
+CODES = list("abcdeiyz")
+
+
+def hangs_together(group, pairs):
+    """Walk from one prefecture of a group to all others without leaving it."""
+    links = list(zip(pairs["pref_code_a"], pairs["pref_code_b"], strict=True))
+    reached = {min(group)}
+    for _ in group:
+        reached |= {one for pair in links for one in pair if set(pair) & reached} & set(group)
+    return reached == set(group)
+
+
+def as_sets(groups):
+    return [
+        frozenset(code for code, is_in in zip(groups.codes, row, strict=True) if is_in)
+        for row in groups.members
+    ]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 6])
+def test_every_connected_group_of_a_small_map_is_found_once(size):
+    found = as_sets(neighbours.connected_groups(SMALL, CODES, size))
+    every = [
+        frozenset(group)
+        for group in itertools.combinations(CODES, size)
+        if hangs_together(group, SMALL)
+    ]
+    assert len(found) == len(every)
+    assert set(found) == set(every)
+
+
+def test_an_island_is_a_group_of_one_and_of_no_more():
+    alone = as_sets(neighbours.connected_groups(SMALL, CODES, 1))
+    assert frozenset("i") in alone
+    assert not any("i" in group for group in as_sets(neighbours.connected_groups(SMALL, CODES, 2)))
+
+
+def test_groups_keep_to_the_prefectures_that_may_be_drawn():
+    found = as_sets(neighbours.connected_groups(SMALL, list("abde"), 3))  # c is the project's
+    assert set(found) == {frozenset("abd"), frozenset("ade")}
+    assert len(neighbours.connected_groups(SMALL, list("ac"), 2).members) == 0
+
+
+def test_grown_groups_hang_together_and_depend_on_no_order(real_study):
+    pairs = real_study.neighbours
+    codes = [code for code in real_study.prefectures["pref_code"] if not code.startswith("0")]
+    groups = neighbours.connected_groups(pairs, codes, 6, draws=60)
+    moved = pairs.sample(frac=1, random_state=2)
+    moved = moved.rename(columns={"pref_code_a": "pref_code_b", "pref_code_b": "pref_code_a"})
+    again = neighbours.connected_groups(moved, codes[::-1], 6, draws=60)
+    assert not groups.is_complete
+    assert (groups.members == again.members).all()
+    assert len(set(as_sets(groups))) == 60
+    assert {len(group) for group in as_sets(groups)} == {6}
+    assert all(hangs_together(group, pairs) for group in as_sets(groups))
+    assert groups.members.any(axis=0).sum() > 30  # they are spread over the map
+
+
+def test_on_a_ring_where_all_groups_are_alike_each_comes_up_about_as_often():
+    """Chance grows only by the shape of the map: on a ring every prefecture has two neighbours."""
+    ring = [f"{number:02d}" for number in range(12)]
+    pairs = pd.DataFrame({"pref_code_a": ring, "pref_code_b": [*ring[1:], ring[0]]})
+    first = [
+        as_sets(neighbours.connected_groups(pairs, ring, 4, draws=1, seed=seed))[0]
+        for seed in range(1_200)
+    ]
+    counts = pd.Series(first).value_counts()
+    assert len(counts) == 12
+    assert counts.between(60, 140).all()
+
+
+def test_a_shock_is_felt_by_half_one_border_on_and_by_a_quarter_two():
+    felt = neighbours.shared_shocks(LINE, ["04", "03", "02", "01", "47"])
+    first = np.array([1, 0.5, 0.25, 0, 0])
+    assert felt[0] == pytest.approx(first / np.linalg.norm(first))
+    assert felt[4].tolist() == [0, 0, 0, 0, 1]
+    assert np.linalg.norm(felt, axis=1) == pytest.approx(np.ones(5))

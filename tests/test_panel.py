@@ -125,7 +125,8 @@ def add_up(food=70.0, total=100.0, gaps=(), totals_of=("01", "47")):
     totals = pd.DataFrame(
         [("b2000", code, 2001, total) for code in totals_of], columns=TOTAL_COLUMNS
     )
-    raw_totals = pd.DataFrame(index=pd.Index(range(2, 2 + len(totals)), name="line"))
+    lines = pd.Index(range(2, 2 + len(totals)), name="line")
+    raw_totals = totals.astype(str).set_axis(lines)
     raw_totals.attrs["file"] = "prefecture_product.csv"
     known = pd.DataFrame(gaps, columns=["base", "pref_code", "fy", "gap_million_yen"], dtype=str)
     known.index = pd.Index(range(2, 2 + len(known)), name="line")

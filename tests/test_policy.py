@@ -159,14 +159,30 @@ def test_a_block_is_the_prefectures_of_one_bureau_that_the_same_projects_cover(o
     projects = PROJECTS.assign(prefectures=covered)
     blocks = policy.prefecture_blocks(projects, PREFECTURES)
     assert blocks.to_dict() == {
-        "02": "North",
-        "04": "North",
-        "03": "North (Iwate)",
-        "13": "East (Tokyo)",  # the projects of the north, another bureau
-        "12": "East",  # no project at all, as most of the bureau
-        "14": "East",
+        "02": "02",
+        "04": "02",
+        "03": "03",
+        "13": "13",  # the projects of the north, another bureau
+        "12": "12",  # no project at all, as most of the bureau
+        "14": "12",
+        "47": "47",
+    }
+    names = policy.block_names(PREFECTURES.assign(block=PREFECTURES["pref_code"].map(blocks)))
+    assert names.to_dict() == {
+        **{"02": "North", "03": "North (Iwate)", "12": "East", "13": "East (Tokyo)"},
         "47": "South",
     }
+
+
+def test_of_blocks_of_one_size_the_first_by_code_carries_the_name_of_the_bureau():
+    """However the rows stand: the name once went to the block that was read first."""
+    table = PREFECTURES.assign(block=["02", "02", "04", "12", "12", "14", "47"])
+    pairs = table.assign(bureau="All")
+    expected = {
+        **{"02": "All", "04": "All (Miyagi)", "12": "All (Chiba)", "14": "All (Kanagawa)"},
+        "47": "All (Okinawa)",
+    }
+    assert policy.block_names(pairs[::-1]).to_dict() == expected
 
 
 def test_no_block_of_the_study_mixes_prefectures_of_different_projects(real_study):

@@ -14,6 +14,7 @@ from conftest import ROOT
 
 from clusterpolicy.cells.stars import DEFAULT
 from clusterpolicy.checks import register
+from clusterpolicy.page.theme import number
 from clusterpolicy.projects import (
     placecharts,
     portfolio,
@@ -149,6 +150,27 @@ def test_the_records_of_a_project_are_its_growth_and_its_counterparts(silicon):
     assert pd.isna(gap["low"])
     assert {2, 3} == set(records.loc[records["design"] != profiles.GAP, "term"])
     assert records["grade"].max() <= 2
+
+
+def test_the_lines_of_a_project_are_drawn_with_their_bands(silicon):
+    """A reader of the line, or of its text alone, learns how far chance runs."""
+    gap = profilecharts.plot_synthetic(silicon)
+    bands = [each for each in gap.figure.axes[0].collections if each.get_gid() == "band"]
+    assert len(bands) == 1
+    since = gap.data[gap.data["year"] >= 2001]
+    outside = int(((since["gap"] < since["low"]) | (since["gap"] > since["high"])).sum())
+    widest = since.loc[since["gap"].abs().idxmax()]
+    assert f"from {number(widest['low'], signed=True)} to" in gap.alt
+    assert f"inside their band in {len(since) - outside} years and outside in {outside}" in gap.alt
+    paths = profilecharts.plot_paths(silicon)
+    panels = [axes for axes in paths.figure.axes if axes.lines]
+    for axes in panels:  # one band for each base that has a path
+        assert sum(each.get_gid() == "band" for each in axes.collections) in (1, 2)
+    assert "groups of adjoining prefectures" in paths.alt
+    told = " ".join(profilewords.chance_sentences(silicon))
+    assert "within the" in told
+    assert "499 groups of 7 adjoining prefectures" in told
+    assert "electrical machinery in Oita" in told
 
 
 def test_the_table_of_counts_holds_what_is_said_of_the_project_or_says_that_nothing_is(

@@ -5,6 +5,7 @@ import time
 import numpy as np
 import pytest
 
+from clusterpolicy import policy
 from clusterpolicy.otherdesigns import synthetic
 
 YEARS = 12
@@ -183,3 +184,42 @@ def test_where_every_prefecture_shares_its_fields_counts_are_printed(real_study)
 def test_an_unknown_project_is_refused_with_those_there_are(real_study):
     with pytest.raises(KeyError, match="okinawa-t1"):
         synthetic.fit_project(real_study, "nowhere")
+
+
+def test_a_placebo_gap_is_that_of_fitting_the_set_as_a_project(real_study):
+    fit = synthetic.fit_project(real_study, "shikoku-technobridge-t2")
+    donors = list(fit.unit_weights.index)
+    wide = synthetic._wide_logs(real_study, "shipments").loc[donors]
+    own = fit.placebo_sets[3].split(";")
+    others = tuple(code for code in donors if code not in own)
+    again = synthetic._fit(wide, tuple(own), others, (2006, 2009), 2001)
+    assert again.estimate == pytest.approx(fit.placebos[3])
+    assert again.years["gap"].to_numpy() == pytest.approx(fit.placebo_gaps[3])
+
+
+def test_the_gap_is_recorded_by_year_with_the_band_of_its_placebos(real_study):
+    fit = synthetic.fit_project(real_study, "kyushu-silicon-t2")
+    term = policy.choose_term(real_study.terms, 2, "funded")
+    *years, outside = synthetic.gap_records(real_study, "kyushu-silicon-t2", "shipments", term, fit)
+    last = years[-1]
+    assert (last.design, last.year, last.draws) == ("counterpart gap", 2020, 39)
+    assert last.estimate == pytest.approx(100 * fit.years["gap"].iloc[-1])
+    ends = 100 * np.sort(fit.placebo_gaps[:, -1])[[0, -1]]
+    assert [last.low, last.high] == pytest.approx(ends)  # 39 sets: the extremes hold 95 %
+    assert last.level == pytest.approx(0.95)
+    since = [each for each in years if each.year >= 2001]
+    assert outside.estimate == sum(not y.low <= y.estimate <= y.high for y in since)
+    assert outside.n_observations == len(since) == 20
+    paths = synthetic.placebo_paths(fit, "shipments").set_index(["placebo", "year"])["estimate"]
+    assert len(paths) == 39 * len(years)
+    assert paths.groupby("year").max()[2020] == pytest.approx(last.high)
+
+
+def test_a_project_without_a_counterpart_has_one_record_that_says_why(real_study):
+    fit = synthetic.fit_project(
+        real_study, "shikoku-technobridge-t2", donors=synthetic.NONE_OF_ITS_FIELDS
+    )
+    term = policy.choose_term(real_study.terms, 2, "funded")
+    (only,) = synthetic.gap_records(real_study, "shikoku-technobridge-t2", "employees", term, fit)
+    assert (only.status, only.reason) == ("not estimable", fit.reason)
+    assert synthetic.placebo_paths(fit, "employees").empty

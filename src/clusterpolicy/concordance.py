@@ -38,6 +38,32 @@ def industries_by_code(account_industries: pd.DataFrame) -> pd.DataFrame:
     return codes[["base", "jsic_rev12", "industry"]].reset_index(drop=True)
 
 
+def fields_to_sectors(
+    field_industries: pd.DataFrame, account_sectors: pd.DataFrame
+) -> pd.DataFrame:
+    """Carry the fields map to the sectors of the accounts outside manufacturing.
+
+    Parameters
+    ----------
+    field_industries : DataFrame
+        ``field``, ``reading``, ``account_sector`` (empty where the row is about a JSIC code).
+    account_sectors : DataFrame
+        ``base`` and ``industry``: the sectors that each base prints.
+
+    Returns
+    -------
+    DataFrame
+        ``base``, ``field``, ``reading``, ``industry``, as :func:`fields_to_industries` gives it.
+    """
+    named = field_industries[field_industries["account_sector"] != ""]
+    named = named.rename(columns={"account_sector": "industry"})
+    # A sector stands under several fields and once in each base: many to many is meant.
+    joined = named[["field", "reading", "industry"]].merge(
+        account_sectors[["base", "industry"]], on="industry", validate="many_to_many"
+    )
+    return joined[["base", "field", "reading", "industry"]]
+
+
 def fields_to_industries(
     field_industries: pd.DataFrame, account_industries: pd.DataFrame
 ) -> pd.DataFrame:

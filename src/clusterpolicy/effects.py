@@ -25,6 +25,18 @@ CELL = ["pref_code", "industry"]
 # Which bases of the accounts cover a term and its baseline; the first is the main one: for the
 # first term the only one that starts before it, for the later terms the later benchmark.
 BASES_OF_TERM = {1: ("b2000", "b1995"), 2: ("b2005", "b2000"), 3: ("b2005", "b2011")}
+# Outcomes that stand on one base in every term.
+MAIN_BASES = dict.fromkeys(
+    (
+        "establishments",
+        "employees",
+        "shipments",
+        "shipments_per_employee",
+        "last_plant_lost",
+        "first_plant_gained",
+    ),
+    "census",
+)
 CRISIS_YEARS = (2008, 2009)
 EARTHQUAKE_FY = 2010  # 11 March 2011 lies in fiscal year 2010
 MAIN_SAMPLE = "all cells"
@@ -108,8 +120,9 @@ class Design:
 
     @property
     def is_main(self) -> bool:
-        """Whether this is the declared main estimate for its clock and fields map."""
-        return self.sample == MAIN_SAMPLE and self.base == BASES_OF_TERM[self.term.number][0]
+        """Whether this is the declared main estimate of its outcome for its clock and reading."""
+        base = MAIN_BASES.get(self.outcome, BASES_OF_TERM[self.term.number][0])
+        return self.sample == MAIN_SAMPLE and self.base == base
 
 
 @dataclass(frozen=True)
@@ -385,8 +398,9 @@ def second_opinion(sample: Sample) -> dict[str, float]:
 def cell_changes(sample: Sample) -> Changes:
     """Reduce a sample to one change per cell: mean log in the term less mean log before it.
 
-    Repeated years do not count as separate evidence [1]_; a year that is not seen drops out of its
-    mean.
+    Repeated years do not count as separate evidence [1]_. Where cells are not seen in every year,
+    the paths common to their place and industry are taken out first, so that a year that is missing
+    does not count as growth; for cells seen in every year this changes nothing.
 
     References
     ----------
@@ -395,12 +409,30 @@ def cell_changes(sample: Sample) -> Changes:
     rows = sample.rows
     cell = rows.groupby(sample.keys, sort=False).ngroup().to_numpy()
     in_term = rows["in_term"].to_numpy()
-    outcome = rows["log_outcome"].to_numpy()
+    outcome = rows["log_outcome"].to_numpy() - _common_paths(sample, cell)
     means = [
         np.bincount(cell, outcome * window) / np.bincount(cell, window)
         for window in (in_term, ~in_term)
     ]
     return changes_of(sample.cells, means[0] - means[1], sample.place)
+
+
+def _common_paths(sample: Sample, cell: np.ndarray) -> np.ndarray:
+    """Return the path of its place and of its industry for every row; 0 if no year is missing."""
+    years, year = np.unique(sample.rows["fy"], return_inverse=True)
+    wide = np.full((len(sample.cells), len(years)), np.nan)
+    wide[cell, year] = sample.rows["log_outcome"]
+    complete = np.isfinite(wide).all(axis=1)
+    if complete.all() or not complete.any():
+        return np.zeros(len(cell))
+    cells = sample.cells[complete]
+    moved = wide[complete] - wide[complete].mean(axis=1, keepdims=True)
+    fit = huber.fit(changes_of(cells, moved[:, 0], sample.place).layout, moved.T)
+    paths = np.zeros_like(wide)
+    for column, found in zip(sample.keys, (fit.place, fit.industry), strict=True):
+        known = pd.DataFrame(found.T, index=np.sort(cells[column].unique()))
+        paths += known.reindex(sample.cells[column]).fillna(0).to_numpy()
+    return paths[cell, year]
 
 
 def changes_of(cells: pd.DataFrame, change: np.ndarray, place: str = "pref_code") -> Changes:

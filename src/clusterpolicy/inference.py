@@ -26,10 +26,9 @@ MIN_TARGETED_CELLS = 10
 MIN_TARGETED_UNITS = 4
 MIN_OTHER_CELLS = 10
 MIN_ASSIGNMENTS = 200
-# The effect that would be found: panels, the largest one tried (logs), and how finely it is sought.
-POWER_PANELS = 300
-LARGEST_EFFECT = 1.5
-POWER_STEP = 0.02
+POWER_PANELS = 300  # in which the effect that would be found is looked for
+LARGE = 1_000  # cells; a sample with more is tried in fewer panels
+FEWER_PANELS = 150
 
 
 @dataclass(frozen=True)
@@ -273,7 +272,7 @@ def summarise(test: ScoreTest, level: float = LEVEL) -> PermutationTest:
 
 
 def detectable_effect(
-    test: ScoreTest, power: float = POWER, panels: int = POWER_PANELS, seed: int = SEED
+    test: ScoreTest, power: float = POWER, panels: int | None = None, seed: int = SEED
 ) -> float:
     """Return the effect (in logs) that the declared test would find with `power`.
 
@@ -285,20 +284,15 @@ def detectable_effect(
     ----------
     test : ScoreTest
     power : float
-    panels : int
-        Panels, the same for every effect.
+    panels : int, optional
+        Panels, the same for every effect; as many as the size of the sample allows if not given.
     seed : int
     """
     if np.isnan(test.estimate):
         return float("nan")
-    few, many = 0.0, LARGEST_EFFECT
-    trial = PowerTrial(test, panels, seed)
-    if trial.power(many) < power:
-        return float("inf")
-    while many - few > POWER_STEP * many:
-        middle = (few + many) / 2
-        few, many = (middle, many) if trial.power(middle) < power else (few, middle)
-    return many
+    if panels is None:
+        panels = FEWER_PANELS if len(test.actual) > LARGE else POWER_PANELS
+    return PowerTrial(test, panels, seed).find(power)
 
 
 def smallest_detectable(spread: float, level: float = LEVEL, power: float = POWER) -> float:
@@ -325,17 +319,11 @@ class EventStudy:
         (simultaneous over all years), ``p_value`` (pointwise), ``adjusted_p`` (for all years),
         ``spread``, ``n_cells``,
         ``n_targeted``.
-    pretrend_p : float
-        p-value of "no effect in any baseline year", from the largest of them; NaN without years.
-    pretrend_detectable : float
-        Size of a difference in one baseline year that this test would find with 80 % power.
     covariance : DataFrame, n_years x n_years
         Of the estimates under reassignment, the estimated effects taken out; by year.
     """
 
     years: pd.DataFrame
-    pretrend_p: float
-    pretrend_detectable: float
     covariance: pd.DataFrame
 
 
@@ -345,8 +333,7 @@ def event_study(sample: Sample, assignments: Assignments, level: float = LEVEL) 
     Bands are simultaneous: the test of each year is inverted at the level, above that of one
     year, at which an assignment without effect would be rejected in some year no more often than
     `level` allows (the smallest p-value over the years, by Westfall and Young [1]_). So no band
-    excludes zero while the test of all years together does not reject. The years before the base
-    year are tested together in the same way.
+    excludes zero while the test of all years together does not reject.
 
     Parameters
     ----------
@@ -393,15 +380,44 @@ def event_study(sample: Sample, assignments: Assignments, level: float = LEVEL) 
             }
         )
     covariance = pd.DataFrame({fy: each.chance() for fy, each in defined.items()}).cov()
-    years = pd.DataFrame(rows)
-    before = [fy for fy in defined if fy < sample.design.base_year]
-    pretrend_p = detectable = float("nan")
-    if before:
-        pretrend = JointTest.of([zero[fy] for fy in before])
-        pretrend_p = pretrend.p_value
-        spread = float(years.loc[years["year"].isin(before), "spread"].mean())
-        detectable = smallest_detectable(spread, pretrend.level_of_each(level))
-    return EventStudy(years, pretrend_p, detectable, covariance)
+    return EventStudy(pd.DataFrame(rows), covariance)
+
+
+@dataclass(frozen=True)
+class PretrendTest:
+    """Test of the years before the term.
+
+    Attributes
+    ----------
+    p_value : float
+        Of "no effect in any baseline year", from the largest of them; NaN without years.
+    detectable : float
+        Difference in one baseline year (logs) that this test would find with 80 % power.
+    """
+
+    p_value: float
+    detectable: float
+
+
+def pretrend_test(sample: Sample, assignments: Assignments, level: float = LEVEL) -> PretrendTest:
+    """Test whether targeted and other cells moved alike before the term.
+
+    Each baseline year is compared with the base year by the declared test; all years are taken
+    together by the smallest p-value (Westfall and Young).
+    """
+    statistics, spreads = [], []
+    for fy, (seen, changes) in changes_by_year(sample).items():
+        if fy < sample.design.base_year:
+            fewer = replace(assignments, labels=assignments.labels[:YEAR_DRAWS])
+            test = score_test(changes, fewer.of_cells(seen))
+            if not np.isnan(test.estimate):
+                statistics.append(np.sqrt(test.squares(np.zeros(1))[0]))
+                spreads.append(test.spread())
+    if not statistics:
+        return PretrendTest(float("nan"), float("nan"))
+    joint = JointTest.of(statistics)
+    detectable = smallest_detectable(float(np.mean(spreads)), joint.level_of_each(level))
+    return PretrendTest(joint.p_value, detectable)
 
 
 @dataclass(frozen=True)

@@ -170,19 +170,37 @@ def prefecture_blocks(projects: pd.DataFrame, prefectures: pd.DataFrame) -> pd.S
     Returns
     -------
     Series
-        Name of the block, by ``pref_code``; a block that is only part of its bureau carries the
-        name of its first prefecture.
+        Key of the block, by ``pref_code``: the smallest code of its prefectures, so that neither
+        the name of a bureau nor the order of rows decides what is drawn for it.
     """
     covered = target_fields(projects).drop_duplicates(["project_id", "pref_code"])
     signature = covered.groupby("pref_code")["project_id"].agg(lambda ids: ";".join(sorted(ids)))
     table = prefectures.set_index("pref_code")
-    key = table["bureau"].str.cat(signature.reindex(table.index).fillna(""), sep="|")
-    largest = key.groupby(table["bureau"]).agg(lambda keys: keys.value_counts().idxmax())
-    first_name = table["name_en"].groupby(key).transform("first")
-    is_largest = key == table["bureau"].map(largest)
-    return (
-        table["bureau"].where(is_largest, table["bureau"] + " (" + first_name + ")").rename("block")
+    group = table["bureau"].str.cat(signature.reindex(table.index).fillna(""), sep="|")
+    code = table.index.to_series()
+    return code.groupby(group).transform("min").rename("block")
+
+
+def block_names(prefectures: pd.DataFrame) -> pd.Series:
+    """Name the blocks for readers: the bureau, or the part of it by its first prefecture.
+
+    Parameters
+    ----------
+    prefectures : DataFrame
+        Clean table ``prefectures``.
+
+    Returns
+    -------
+    Series
+        By ``block``; the largest block of a bureau (the first of several) carries its name alone.
+    """
+    table = prefectures.sort_values("pref_code")
+    of_block = table.groupby("block").agg(
+        bureau=("bureau", "first"), name=("name_en", "first"), size=("pref_code", "size")
     )
+    by_size = of_block.sort_values("size", ascending=False, kind="stable")
+    is_part = by_size.duplicated("bureau").reindex(of_block.index)
+    return of_block["bureau"].mask(is_part, of_block["bureau"] + " (" + of_block["name"] + ")")
 
 
 def prefecture_certainty(projects: pd.DataFrame, term: int) -> pd.Series:

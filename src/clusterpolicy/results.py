@@ -4,6 +4,7 @@ import hashlib
 import math
 import os
 import re
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -243,19 +244,14 @@ def estimate_term(study: Study, number: int, draws: int = inference.DRAWS) -> pd
         One :class:`Estimate` a row.
     """
     stamp = input_stamp(study)
-    labels = study.outcomes.set_index("outcome")["label"]
     records: list[Estimate] = []
     listed = effects.designs_of_term(study, number)
     if number == 2:
         listed += [effects.continued_design(design) for design in listed if design.is_main]
     for designs in _same_years(listed):
         sample = effects.cell_sample(study, designs[0])
-        common = _common_fields(sample, labels[designs[0].outcome], stamp)
-        reason = inference.why_not_estimable(sample)
-        if reason:
-            own = [Estimate(**common, status="not estimable", reason=reason)]
-        else:
-            own = _estimate_design(sample, common, study, draws)
+        common = common_fields(sample, study, stamp)
+        own = estimate_sample(sample, common, study, draws)
         for design in designs:
             records += [_on_clock(record, design.term.clock) for record in own]
     return _adjust_readings(to_frame(records))
@@ -284,16 +280,20 @@ def _on_clock(record: Estimate, clock: str) -> Estimate:
     return replace(record, clock=clock, result_id=renamed)
 
 
-def _common_fields(sample: effects.Sample, label: str, stamp: str) -> dict:
-    design = sample.design
-    cells = sample.cells
+def common_fields(sample: effects.Sample, study: Study, stamp: str) -> dict:
+    """Return what all records of one sample say: outcome, unit, who is compared, in which years."""
+    design, cells = sample.design, sample.cells
+    outcome = study.outcomes.set_index("outcome").loc[design.outcome]
     slug = re.sub(r"[^a-z0-9]+", "-", design.sample.lower()).strip("-")
+    own = [] if design.outcome == "product" else [design.outcome.replace("_", "-")]
     clock, fields_map = design.term.clock, design.fields_map
+    parts = [f"t{design.term.number}", clock, fields_map, design.base, *own, slug]
     return {
-        "result_id": f"t{design.term.number}-{clock}-{fields_map}-{design.base}-{slug}",
+        "result_id": "-".join(parts),
         "term": design.term.number,
         "outcome": design.outcome,
-        "outcome_label": label,
+        "outcome_label": outcome["label"],
+        "unit": outcome["effect_unit"],
         "design": "triple difference",
         "role": "main" if design.is_main else "check",
         "base": design.base,
@@ -310,19 +310,45 @@ def _common_fields(sample: effects.Sample, label: str, stamp: str) -> dict:
     }
 
 
-def _estimate_design(
-    sample: effects.Sample, common: dict, study: Study, draws: int
+def estimate_sample(
+    sample: effects.Sample,
+    common: dict,
+    study: Study,
+    draws: int = inference.DRAWS,
+    is_brief: bool = False,
 ) -> list[Estimate]:
-    """Return the records of one sample: the estimate, its years, and how cells differed before."""
-    if common["sample"] not in (effects.MAIN_SAMPLE, effects.CONTINUED):
+    """Return the records of one sample: its estimate, and for a main one what stands beside it.
+
+    Parameters
+    ----------
+    sample : effects.Sample
+        Of any outcome; the records are of that outcome.
+    common : dict
+        What all records of the sample say (:func:`common_fields`).
+    study : Study
+    draws : int
+        Reassignments.
+    is_brief : bool
+        Nothing but estimate, interval and p-value.
+
+    Returns
+    -------
+    list of Estimate
+        The estimate; for a main one also without each cell that stands far from all others and, of
+        output, by year and how cells differed before.
+    """
+    is_output = sample.design.outcome == "product"
+    is_main, in_unit = common["role"] == "main" and not is_brief, unit_of(sample)
+    is_brief |= sample.design.sample not in (effects.MAIN_SAMPLE, effects.CONTINUED)
+    if is_brief:
         draws = min(draws, CHECK_DRAWS)
+    if reason := inference.why_not_estimable(sample):
+        return [Estimate(**common, status="not estimable", reason=reason)]
     assignments = inference.permute_targets(sample.cells, draws)
     test = inference.score_test(effects.cell_changes(sample), assignments, sample.k)
     if math.isnan(test.estimate):
-        reason = "effects of prefecture and industry absorb the targets"
+        reason = "effects of place and industry absorb the targets"
         return [Estimate(**common, status="not estimable", reason=reason)]
-    is_main = common["role"] == "main"
-    study_years = inference.event_study(sample, assignments) if is_main else None
     common = {
         **common,
         "draws": draws,
@@ -330,36 +356,47 @@ def _estimate_design(
         "n_units": assignments.n_targeted_units,
         "grade": grade_design("triple difference", has_comparison=True),
     }
-    own = _tested(test)
-    if common["sample"] in (effects.MAIN_SAMPLE, effects.CONTINUED):
-        own["mde"] = _percent(inference.detectable_effect(test))
+    own = _tested(test, in_unit)
+    if not is_brief:
+        own["mde"] = in_unit(inference.detectable_effect(test))
+    records, years = [], None
     if is_main:
-        own |= _checked(sample, test, assignments) | _cross_checked(sample, draws)
-    if study_years is not None:
-        own |= {
-            "pretrend_p": study_years.pretrend_p,
-            "pretrend_detectable": _percent(study_years.pretrend_detectable),
-            **_honest_fields(study_years, sample.design.base_year),
-        }
-        common["grade"] = cap_grade(
-            common["grade"], own["pretrend_p"], own["pretrend_detectable"]
-        )
-    records = [Estimate(**common, **own)]
-    if is_main:
+        own |= _checked(sample, test, assignments)
+        if sample.k != huber.LEAST_SQUARES:
+            own |= _years_before(sample, assignments)
+            common["grade"] = cap_grade(
+                common["grade"], own["pretrend_p"], own["pretrend_detectable"]
+            )
         records += _far_records(common, sample, test, assignments)
-    if study_years is not None:
-        records += [_year_record(common, row) for row in study_years.years.itertuples()]
+    if is_main and is_output:
+        own |= _cross_checked(sample, draws)
+        years = inference.event_study(sample, assignments)
+        own |= _honest_fields(years, sample.design.base_year)
+        records += [_year_record(common, row) for row in years.years.itertuples()]
         records += _baseline_records(common, sample, study)
-    return records
+    return [Estimate(**common, **own), *records]
 
 
-def _tested(test: ScoreTest) -> dict:
+def unit_of(sample: effects.Sample) -> Callable[[float], float]:
+    """Return what turns a coefficient into the unit of its outcome: percent, or points of a share."""
+    return _points if sample.k == huber.LEAST_SQUARES else _percent
+
+
+def _years_before(sample: effects.Sample, assignments: inference.Assignments) -> dict:
+    found = inference.pretrend_test(sample, assignments)
+    return {
+        "pretrend_p": found.p_value,
+        "pretrend_detectable": _percent(found.detectable),
+    }
+
+
+def _tested(test: ScoreTest, in_unit: Callable[[float], float]) -> dict:
     """Return the declared estimate and its test."""
     found = inference.summarise(test)
     return {
-        "estimate": _percent(found.estimate),
-        "low": _percent(found.low),
-        "high": _percent(found.high),
+        "estimate": in_unit(found.estimate),
+        "low": in_unit(found.low),
+        "high": in_unit(found.high),
         "p_value": found.p_value,
         "std_error": 100 * test.std_error,
         "vcov_group": "block x industry",
@@ -368,10 +405,9 @@ def _tested(test: ScoreTest) -> dict:
     }
 
 
-def _checked(
-    sample: effects.Sample, test: ScoreTest, assignments: inference.Assignments
-) -> dict:
+def _checked(sample: effects.Sample, test: ScoreTest, assignments: inference.Assignments) -> dict:
     """Return the checks of the estimate: by block, without clipping, without one cell."""
+    in_unit = unit_of(sample)
     blocks = inference.permutation_test(test.changes, assignments, k=test.k, by_block=True)
     plain = huber.fit(
         test.changes.layout, test.changes.change[None, :], test.actual, k=huber.LEAST_SQUARES
@@ -380,13 +416,13 @@ def _checked(
     without = _without(test, assignments, influence.cell)
     return {
         "block_p": blocks.p_value,
-        "block_low": _percent(blocks.low),
-        "block_high": _percent(blocks.high),
-        "least_squares": _percent(float(plain.slope[0])),
+        "block_low": in_unit(blocks.low),
+        "block_high": in_unit(blocks.high),
+        "least_squares": in_unit(float(plain.slope[0])),
         "influence_cell": name_cell(sample, influence.cell),
-        "without_estimate": _percent(without.estimate),
-        "without_low": _percent(without.low),
-        "without_high": _percent(without.high),
+        "without_estimate": in_unit(without.estimate),
+        "without_low": in_unit(without.low),
+        "without_high": in_unit(without.high),
     }
 
 
@@ -404,7 +440,7 @@ def _far_records(
     common: dict, sample: effects.Sample, test: ScoreTest, assignments: inference.Assignments
 ) -> list[Estimate]:
     """Return the estimate without each targeted cell whose change stands far from all others."""
-    records = []
+    records, in_unit = [], unit_of(sample)
     for far in far_cells(test):
         name = name_cell(sample, far.cell)
         without = _without(test, assignments, far.cell)
@@ -420,9 +456,9 @@ def _far_records(
                 **{**common, **own},
                 left_out=f"cell {name}",
                 distance=far.distance,
-                estimate=_percent(without.estimate),
-                low=_percent(without.low),
-                high=_percent(without.high),
+                estimate=in_unit(without.estimate),
+                low=in_unit(without.low),
+                high=in_unit(without.high),
                 p_value=without.p_value,
             )
         )
@@ -592,21 +628,31 @@ def as_balance(results: pd.DataFrame) -> pd.DataFrame:
     return rows.rename(columns={"outcome_label": "variable", "estimate": "value"})
 
 
-def main_estimate(results: pd.DataFrame, term: int, clock: str, fields_map: str) -> pd.Series:
-    """Return the declared main estimate of a term for one clock and reading.
+def main_estimate(
+    results: pd.DataFrame, term: int, clock: str, fields_map: str, outcome: str = "product"
+) -> pd.Series:
+    """Return the declared main estimate of an outcome in a term for one clock and reading.
 
     Raises
     ------
     KeyError
         If the results hold none or several.
     """
-    rows = choose(results, role="main", term=term, clock=clock, fields_map=fields_map)
+    rows = choose(
+        results, role="main", term=term, clock=clock, fields_map=fields_map, outcome=outcome
+    )
     if len(rows) != 1:
         raise KeyError(
-            f"results: found {len(rows)} main estimates for term {term}, {clock}, {fields_map}: "
+            f"results: found {len(rows)} main estimates of {outcome} for term {term}, {clock}, "
+            f"{fields_map}: "
             "run `make report` again"
         )
     return rows.iloc[0]
+
+
+def _points(share: float) -> float:
+    """Turn a difference in shares into percentage points."""
+    return float(100 * share)
 
 
 def _percent(log_value: float) -> float:

@@ -255,9 +255,6 @@ def check_numbers_table(estimates: pd.DataFrame, source: str = "data/results") -
         Column("unit", "Unit"),
         Column("p_value", "p", kind="p", decimals=3),
         Column("adjusted_p", "p adjusted for its family", kind="p", decimals=3),
-        _signed("strict_low", "Strict interval from"),
-        _signed("strict_high", "Strict to"),
-        Column("strict_p", "Strict p", kind="p", decimals=3),
         _signed("band_low", "Band from"),
         _signed("band_high", "Band to"),
         Column("mde", "Smallest effect seen", kind="number", decimals=2),
@@ -293,8 +290,13 @@ def check_tests_table(estimates: pd.DataFrame, source: str = "data/results") -> 
     columns = (
         Column("result_id", "Result", kind="code"),
         Column("smallest_p", "Smallest p possible", kind="number", decimals=4),
-        Column("uneven_ratio", "Variance of the units, times the average", "", "number", 2),
-        Column("uneven_p", "p of that", kind="p", decimals=3),
+        _signed("least_squares", "Without clipping"),
+        Column("influence_cell", "Cell that moves it most", kind="code"),
+        _signed("without_estimate", "Without that cell"),
+        Column("effective_targeted", "Effective targeted cells", "", "number", 1),
+        Column("block_p", "p by block", kind="p", decimals=3),
+        _signed("block_low", "Interval by block from"),
+        _signed("block_high", "Interval by block to"),
         Column("wild_p", "p of the wild bootstrap", kind="p", decimals=3),
         _signed("wild_low", "Its interval from"),
         _signed("wild_high", "Its interval to"),
@@ -303,10 +305,10 @@ def check_tests_table(estimates: pd.DataFrame, source: str = "data/results") -> 
         Column("breakdown", "Breakdown, times the largest change before", "", "number", 2),
         _signed("honest_low", "Honest bounds from"),
         _signed("honest_high", "Honest bounds to"),
-        Column("n_groups", "Prefectures", kind="number"),
+        Column("n_units", "Targeted units", kind="number"),
     )
     data = estimates.reindex(columns=[column.name for column in columns])
-    has_test = data[["uneven_p", "wild_p", "pretrend_p", "breakdown"]].notna().any(axis=1)
+    has_test = data[["block_p", "wild_p", "pretrend_p", "breakdown"]].notna().any(axis=1)
     data = data[has_test].reset_index(drop=True)
     return Table(data, columns, "percent, where not a p or said otherwise", "", source)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import html
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
@@ -175,8 +175,8 @@ def effect_sentence(record: Mapping[str, Any]) -> str:
     Returns
     -------
     str
-        ``"No effect can be shown: from FY1996-2000 to FY2001-05 the output of targeted cells grew
-        0.8 percent more than that of comparable cells, and anything from −2.6 to 4.3 percent is
+        ``"No effect can be shown: from FY1996-2000 to FY2001-05 output in targeted cells grew
+        0.8 percent more than in comparable cells, and anything from −2.6 to 4.3 percent is
         in keeping with the figures (95 % interval; p = 0.64). An effect of 4.8 percent would have
         been found four times in five."``
     """
@@ -190,11 +190,51 @@ def effect_sentence(record: Mapping[str, Any]) -> str:
     interval = format_interval(record["low"], record["high"])
     return (
         f"{_finding(record)}: from {_years(record['baseline_years'])} to "
-        f"{_years(record['term_years'])} the output of {WHOSE[record['term']]} grew {size} "
-        f"{direction} than that of comparable cells, and anything from {interval} "
+        f"{_years(record['term_years'])} {record['outcome_label']} in {WHOSE[record['term']]} grew {size} "
+        f"{direction} than in comparable cells, and anything from {interval} "
         f"{record['unit']} is in keeping with the figures ({level} % interval; "
-        f"{format_p(record['p_value'])}).{_wider(record)} {_seen(record)}"
+        f"{format_p(record['p_value'])}). {_seen(record)}"
     ).rstrip()
+
+
+def influence_sentences(
+    record: Mapping[str, Any], without: pd.DataFrame, names: Callable[[str], str]
+) -> list[str]:
+    """Name the cells that an estimate hangs on, to be said before the estimate.
+
+    Parameters
+    ----------
+    record : mapping
+        Main estimate.
+    without : DataFrame
+        Records of the same estimate without each cell that stands far from all others.
+    names : callable
+        From the code of a cell (``"02 nonferrous_metals"``) to its name in words.
+
+    Returns
+    -------
+    list of str
+        One for each such cell, and one for the cell that moves the estimate by more than half its
+        standard error; none if there is neither.
+    """
+    if record["status"] != "estimated":
+        return []
+    said = {row["left_out"].removeprefix("cell "): row for row in without.to_dict("records")}
+    far = [
+        f"{names(cell)} stands far from all other cells ({format_number(abs(row['distance']), 0)} "
+        f"scales); without it the estimate is {format_estimate(row)}."
+        for cell, row in said.items()
+    ]
+    cell = record["influence_cell"]
+    moved = abs(record["without_estimate"] - record["estimate"])
+    if cell in said or not moved > record["std_error"] / 2:
+        return far
+    ends = format_interval(record["without_low"], record["without_high"])
+    return [
+        *far,
+        f"No single cell moves the estimate more than {names(cell)}; without it, it is "
+        f"{format_number(record['without_estimate'], 1, sign=True)} {record['unit']} ({ends}).",
+    ]
 
 
 def _baseline_sentence(record: Mapping[str, Any]) -> str:
@@ -278,18 +318,6 @@ def _finding(record: Mapping[str, Any]) -> str:
     if by_interval != by_p and not is_missing(record["p_value"]):
         return "Interval and p-value disagree at the margin, so no effect is claimed"
     return "No effect can be shown"
-
-
-def _wider(record: Mapping[str, Any]) -> str:
-    """Say how far the stricter interval reaches, where the printed one may hold too rarely."""
-    p_value = record.get("uneven_p")
-    if is_missing(p_value) or p_value > 1 - record["level"]:
-        return ""
-    strict = format_interval(record["strict_low"], record["strict_high"])
-    return (
-        " The cells it rests on vary more than others, so that range may be too narrow: by the "
-        f"stricter test it is {strict} {record['unit']}."
-    )
 
 
 def _seen(record: Mapping[str, Any]) -> str:

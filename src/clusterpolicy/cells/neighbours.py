@@ -1,5 +1,7 @@
-"""Whether neighbouring prefectures are alike: Moran's I, and local clusters with few false ones."""
+"""Whether neighbouring prefectures are alike, and groups of them that hang together."""
 
+import zlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +10,9 @@ import pandas as pd
 DRAWS = 9_999
 SEED = 20_010_401  # the policy's first day
 LEVEL = 0.95
+GROUPS = 499  # connected groups that stand for a territory
+SHARED, REACH = 0.5, 2  # of a shock, felt one border further on; and over how many borders
+TRIES = 100  # grown groups for each one asked for, before fewer are taken
 FALSE_DISCOVERIES = 0.05  # of the prefectures called a cluster, this share may be chance
 
 NEIGHBOUR_RULE = (
@@ -72,6 +77,162 @@ def weigh_neighbours(pairs: pd.DataFrame, codes: list[str]) -> Weights:
         matrix / matrix.sum(axis=1, keepdims=True),
         tuple(code for code, kept in zip(codes, has_any, strict=True) if not kept),
     )
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Groups of prefectures that hang together over borders and fixed links.
+
+    Attributes
+    ----------
+    codes : tuple of str
+        Prefectures that could be drawn, in order.
+    members : array of bool, n_groups x n_codes
+        No group twice.
+    is_complete : bool
+        Whether these are all there are.
+    """
+
+    codes: tuple[str, ...]
+    members: np.ndarray
+    is_complete: bool
+
+
+def connected_groups(
+    pairs: pd.DataFrame, codes: list[str], size: int, draws: int = GROUPS, seed: int = SEED
+) -> Groups:
+    """Return the connected groups of `size` prefectures, or a sample of them.
+
+    All of them, if there are at most `draws`. Otherwise groups are grown: from a prefecture drawn
+    at random among those in a large enough part of the map, one neighbour of the group after the
+    other, each as likely as any other; a group that came up before is drawn again. This is not
+    uniform: compact groups, and those in the thick of the map, can be grown in more orders and
+    come up more often than long ones along a coast. Drawing without repetition evens that out the
+    more, the fewer groups there are.
+
+    Parameters
+    ----------
+    pairs : DataFrame
+        Table ``neighbours``. A prefecture without neighbour among `codes` is a group of one and
+        belongs to no larger one: so is Okinawa, while Hokkaido hangs on Aomori by its tunnel.
+    codes : list of str
+        Prefectures that may be in a group, in any order.
+    size : int
+        Prefectures in each group.
+    draws, seed : int
+        The same codes, size and seed give the same groups, whatever the order of the rows.
+
+    Returns
+    -------
+    Groups
+        Without members if no part of the map is large enough.
+    """
+    codes = sorted(codes)
+    place = {code: number for number, code in enumerate(codes)}
+    near: dict[int, set[int]] = {number: set() for number in range(len(codes))}
+    for one, other in zip(pairs["pref_code_a"], pairs["pref_code_b"], strict=True):
+        if one in place and other in place and one != other:
+            near[place[one]].add(place[other])
+            near[place[other]].add(place[one])
+    parts = [part for part in _parts(near) if len(part) >= size]
+    near = {number: near[number] for part in parts for number in part}
+    found: list[frozenset[int]] = []
+    for group in _every_group(near, size):
+        found.append(group)
+        if len(found) > draws:
+            break
+    is_complete = len(found) <= draws
+    if not is_complete:
+        found = _grown_groups(near, size, draws, [seed, zlib.crc32(";".join(codes).encode()), size])
+    members = np.zeros((len(found), len(codes)), dtype=bool)
+    for row, group in enumerate(found):
+        members[row, sorted(group)] = True
+    return Groups(tuple(codes), members, is_complete)
+
+
+def shared_shocks(pairs: pd.DataFrame, codes: list[str]) -> np.ndarray:
+    """Return how what befalls one prefecture is felt in others: a declared picture, no estimate.
+
+    ``SHARED ** d`` at ``d`` borders or fixed links, up to ``REACH`` of them. Rows are scaled to
+    length one: of independent shocks of one variance, all prefectures then feel the same variance,
+    and neighbours feel much the same.
+
+    Parameters
+    ----------
+    pairs : DataFrame
+        Table ``neighbours``.
+    codes : list of str
+
+    Returns
+    -------
+    ndarray, n_codes x n_codes
+        In the order of the sorted codes.
+    """
+    codes = sorted(codes)
+    touches = np.eye(len(codes), dtype=int)
+    place = {code: number for number, code in enumerate(codes)}
+    for one, other in zip(pairs["pref_code_a"], pairs["pref_code_b"], strict=True):
+        if one in place and other in place:
+            touches[place[one], place[other]] = touches[place[other], place[one]] = 1
+    felt, reached = np.eye(len(codes)), np.eye(len(codes), dtype=int)
+    for step in range(1, REACH + 1):
+        within = ((reached @ touches) > 0).astype(int)
+        felt += SHARED**step * (within - reached)
+        reached = within
+    return felt / np.linalg.norm(felt, axis=1, keepdims=True)
+
+
+def _parts(near: Mapping[int, set[int]]) -> list[set[int]]:
+    """Split a graph into its connected parts."""
+    left, parts = set(near), []
+    while left:
+        part, new = set(), {min(left)}
+        while new:
+            part |= new
+            new = {other for each in new for other in near[each]} - part
+        left -= part
+        parts.append(part)
+    return parts
+
+
+def _every_group(near: Mapping[int, set[int]], size: int) -> Iterator[frozenset[int]]:
+    """Yield each connected group of `size` once, by the algorithm of Wernicke [1]_.
+
+    References
+    ----------
+    .. [1] Wernicke (2006), IEEE/ACM Transactions on Computational Biology 3(4), algorithm ESU.
+    """
+
+    def extend(group: set[int], waiting: list[int], root: int) -> Iterator[frozenset[int]]:
+        if len(group) == size:
+            yield frozenset(group)
+            return
+        waiting = list(waiting)
+        around = group.union(*(near[each] for each in group))
+        while waiting:
+            new = waiting.pop(0)
+            more = sorted(each for each in near[new] if each > root and each not in around)
+            yield from extend(group | {new}, waiting + more, root)
+
+    for root in sorted(near):
+        yield from extend({root}, sorted(each for each in near[root] if each > root), root)
+
+
+def _grown_groups(
+    near: Mapping[int, set[int]], size: int, draws: int, seed: list[int]
+) -> list[frozenset[int]]:
+    rng = np.random.default_rng(seed)
+    starts = sorted(near)
+    found: dict[frozenset[int], None] = {}  # in the order in which they came up
+    for _ in range(TRIES * draws):
+        group = {starts[rng.integers(len(starts))]}
+        while len(group) < size:
+            border = sorted({other for each in group for other in near[each]} - group)
+            group.add(border[rng.integers(len(border))])
+        found.setdefault(frozenset(group))
+        if len(found) == draws:
+            break
+    return list(found)
 
 
 @dataclass(frozen=True)

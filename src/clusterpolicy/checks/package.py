@@ -31,6 +31,11 @@ TABLES: dict[str, tuple[str, tuple[str, ...], dict]] = {
         _PROJECT | _PREFECTURE,
     ),
     "industries": ("Manufacturing industries of each base", ("base", "industry"), {}),
+    "sectors": (
+        "Service sectors of each base, and which of them information services are compared with",
+        ("base", "industry"),
+        {},
+    ),
     "cells": (
         "Cells (prefecture x industry) and which terms targeted them, in both readings of fields",
         ("base", "pref_code", "industry", "fields_map"),
@@ -40,6 +45,11 @@ TABLES: dict[str, tuple[str, tuple[str, ...], dict]] = {
         "Gross product of cells by fiscal year, nominal",
         ("base", "pref_code", "industry", "fy"),
         _PREFECTURE | _INDUSTRY,
+    ),
+    "sector_panel": (
+        "Gross product of service sectors by prefecture and fiscal year, nominal",
+        ("base", "pref_code", "industry", "fy"),
+        _PREFECTURE | {("base", "industry"): ("sectors", ("base", "industry"))},
     ),
     "prefecture_panel": (
         "Indicators of manufacturing by prefecture and year",
@@ -62,7 +72,7 @@ TABLES: dict[str, tuple[str, tuple[str, ...], dict]] = {
     "glossary": ("The study's words", ("word",), {}),
     "sources": ("Sources of all figures and facts", ("source",), {}),
     "project_areas": ("Areas below the prefecture that sources name", ("area_id",), {}),
-    "field_industries": ("From fields to industries, in two readings", (), {}),
+    "field_industries": ("From fields to industries and sectors, in two readings", (), {}),
     "other_programmes": ("Other programmes for regions in the same years", (), {}),
     "neighbours": (
         "Prefectures that share a border or a fixed link",
@@ -150,7 +160,7 @@ _MEANINGS = {
     "source": "keys of the table sources, joined by ;",
     "confidence": "high: the source says it; medium: a secondary source; low: not verified",
     "flag": "what is special about a figure, as its publisher or compiler says",
-    "block": "prefectures of one bureau that the same projects covered",
+    "block": "prefectures of one bureau that the same projects covered, by their smallest code",
 }
 _TYPES = {"i": "integer", "f": "number", "b": "boolean"}
 _LICENCES = [

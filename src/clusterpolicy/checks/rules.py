@@ -9,6 +9,8 @@ from clusterpolicy.checks import checking, plausibility
 from clusterpolicy.checks.checking import PREFECTURE_CODES, Kind, Rules
 
 BASES = ("b1995", "b2000", "b2005", "b2011")
+# Bases that print information services apart; services of earlier bases are one sector.
+SECTOR_BASES = ("b2005", "b2011")
 # A hidden cell is never zero and never guessed; nil means that there is none.
 STATUS_OF_SYMBOL = {"X": "hidden", "-": "nil"}
 
@@ -37,6 +39,8 @@ AMOUNT = Kind(
 )
 WHOLE = Kind("not a whole number", "write digits only", r"[0-9]+")
 OPTIONAL_WHOLE = Kind("not a whole number", "write digits only, or leave it empty", r"[0-9]*")
+KEY = Kind("not a key", "write small letters and _", r"[a-z_]+")
+OPTIONAL_KEY = Kind("not a key", "write small letters and _, or leave it empty", r"[a-z_]*")
 TERM = Kind("not a policy term", "write 1, 2 or 3", values=("1", "2", "3"))
 JSIC = Kind(
     "not a list of JSIC codes", "write two-digit codes joined by ;", r"([0-9]{2}(;[0-9]{2})*)?"
@@ -182,21 +186,37 @@ RULES: dict[str, Rules] = {
             "jsic_rev12": Kind("not a JSIC code", "write two digits, or nothing", r"([0-9]{2})?"),
             "name_en": FREE,
             "jsic_rev11": JSIC,
+            "account_sector": OPTIONAL_KEY,
             "basis": TEXT,
             "source": SOURCE,
             "confidence": CONFIDENCE,
             "note": FREE,
         },
-        ("field", "jsic_rev12"),
+        ("field", "jsic_rev12", "account_sector"),
     ),
     "account_industries": Rules(
         {
             "base": one_of(*BASES),
-            "industry": Kind("not a key", "write small letters and _", r"[a-z_]+"),
+            "industry": KEY,
             "order": WHOLE,
             "name_en": TEXT,
             "name_ja": TEXT,
             "jsic_rev12": JSIC,
+            "source": SOURCE,
+            "note": FREE,
+        },
+        ("base", "industry"),
+    ),
+    "account_sectors": Rules(
+        {
+            "base": one_of(*SECTOR_BASES),
+            "industry": KEY,
+            "order": WHOLE,
+            "part_of": OPTIONAL_KEY,
+            "name_en": TEXT,
+            "name_ja": TEXT,
+            "compared": one_of("targeted", "other", "no"),
+            "reason": TEXT,
             "source": SOURCE,
             "note": FREE,
         },
@@ -259,8 +279,10 @@ RULES: dict[str, Rules] = {
     ),
     "outcomes": Rules(
         {
-            "outcome": Kind("not a key", "write small letters and _", r"[a-z_]+"),
+            "outcome": KEY,
             "label": TEXT,
+            "unit": TEXT,
+            "effect_unit": one_of("percent", "percentage points"),
             "family": TEXT,
             "role": one_of("primary", "secondary"),
             "margin_percent": NUMBER,
@@ -459,6 +481,7 @@ RULES: dict[str, Rules] = {
         if table not in ("prefecture_value_added", "prefecture_population")
     },
     **{f"cell_product_{base}": _CELL_RULES for base in BASES},
+    **{f"sector_product_{base}": _CELL_RULES for base in SECTOR_BASES},
 }
 
 

@@ -7,6 +7,7 @@ fits shares every step.
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse
@@ -78,6 +79,8 @@ class Fit:
         Median absolute standardised residual over that of a normal variable.
     slope : ndarray, n_outcomes
         Coefficient on the regressor; NaN without one.
+    place, industry : ndarray, n_outcomes x n_places and n_outcomes x n_industries
+        Effects, up to a constant that one may give the other.
     psi : ndarray, n_outcomes x n_cells
         Clipped residuals in the unit of the score: root of the weight times the standardised
         residual, bounded by ``k`` scales. Their sum over each place and industry is zero.
@@ -89,6 +92,8 @@ class Fit:
     residual: np.ndarray
     scale: np.ndarray
     slope: np.ndarray
+    place: np.ndarray
+    industry: np.ndarray
     psi: np.ndarray
     unclipped: np.ndarray
     converged: np.ndarray
@@ -132,8 +137,8 @@ def fit(
     extras = np.array(columns) if columns else np.zeros((0, len(layout.place)))
     root = np.sqrt(layout.weight)
     solver = _Solver(layout, extras)
-    fitted, slope = solver.solve(np.broadcast_to(layout.weight, outcome.shape), outcome)
-    residual = outcome - fitted
+    whole = solver.solve(np.broadcast_to(layout.weight, outcome.shape), outcome)
+    residual = outcome - whole.fitted
     scale, exact = _scale(residual * root), EXACT * np.abs(outcome * root).max(axis=1)
     active = (scale > exact) & (k != LEAST_SQUARES)
     # Newton's method gives clipped cells no weight; a little keeps every place determined. An
@@ -148,10 +153,12 @@ def fit(
         standard = np.maximum(np.abs(residual[rows] * root), TINY)
         share = np.minimum(1, k * scale[rows, None] / standard)
         kept = np.where((share < 1) & is_newton[rows, None], CLIPPED_WEIGHT * share, share)
-        moved, slope[rows] = solver.solve(
+        solved = solver.solve(
             layout.weight * kept, outcome[rows] - residual[rows] * (1 - share / kept)
         )
-        new = outcome[rows] - moved
+        for known, found in zip(whole[1:], solved[1:], strict=True):
+            known[rows] = found
+        new = outcome[rows] - solved.fitted
         largest = np.abs((new - residual[rows]) * root).max(axis=1)
         residual[rows], scale[rows] = new, _scale(new * root)
         active[rows] = (largest > tolerance * scale[rows]) & (scale[rows] > exact[rows])
@@ -167,7 +174,9 @@ def fit(
     return Fit(
         residual=residual,
         scale=scale,
-        slope=slope[:, 0] if regressor is not None else np.full(len(outcome), np.nan),
+        slope=whole.slopes[:, 0] if regressor is not None else np.full(len(outcome), np.nan),
+        place=whole.place,
+        industry=whole.industry,
         psi=root * np.clip(standard, -bound, bound),
         unclipped=(inside * layout.weight).sum(axis=1) / layout.weight.sum(),
         converged=~active,
@@ -176,6 +185,15 @@ def fit(
 
 def _scale(standardised: np.ndarray) -> np.ndarray:
     return np.median(np.abs(standardised), axis=1) / NORMAL_MEDIAN
+
+
+class Solution(NamedTuple):
+    """Weighted least squares of several outcomes."""
+
+    fitted: np.ndarray
+    slopes: np.ndarray
+    place: np.ndarray
+    industry: np.ndarray
 
 
 class _Solver:
@@ -189,6 +207,7 @@ class _Solver:
         self._layout, self._extras = layout, extras
         n_places, self._n = layout.shape
         self._order = np.argsort(layout.place, kind="stable")
+        self._is_sorted = bool((np.diff(self._order) == 1).all())
         self._starts = np.searchsorted(layout.place[self._order], np.arange(n_places))
         self._of_industry = np.zeros((len(layout.industry), self._n))
         self._of_industry[np.arange(len(layout.industry)), layout.industry] = 1
@@ -197,10 +216,11 @@ class _Solver:
         self._anchor[: self._n, : self._n] = layout.null_space / self._n**2
 
     def _by_place(self, values: np.ndarray) -> np.ndarray:
-        return np.add.reduceat(values[:, self._order], self._starts, axis=1)
+        values = values if self._is_sorted else values[:, self._order]
+        return np.add.reduceat(values, self._starts, axis=1)
 
-    def solve(self, weight: np.ndarray, outcome: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the fitted values and the coefficients of the extras.
+    def solve(self, weight: np.ndarray, outcome: np.ndarray) -> Solution:
+        """Solve for some outcomes.
 
         Parameters
         ----------
@@ -230,8 +250,8 @@ class _Solver:
         solved = np.linalg.solve(gram + level * self._anchor, right[:, :, None])[:, :, 0]
         effects, slopes = solved[:, :n], solved[:, n:]
         fitted = effects[:, industry]
-        place_effect = mean - np.einsum("opi,oi->op", grid, effects) / of_place
+        place_effect = mean - self._by_place(weight * fitted) / of_place
         for slope, own, extra in zip(slopes.T, means, extras, strict=True):
             place_effect = place_effect - slope[:, None] * own
             fitted = fitted + slope[:, None] * extra
-        return fitted + place_effect[:, place], slopes
+        return Solution(fitted + place_effect[:, place], slopes, place_effect, effects)

@@ -1,4 +1,4 @@
-"""How often the declared test finds an effect in panels as uneven as the figures are."""
+"""How large an effect the declared test would find, in panels as uneven as the figures are."""
 
 import numpy as np
 
@@ -6,6 +6,11 @@ from clusterpolicy.estimation.scoretest import LEVEL, SAME, ScoreTest
 
 DRAWS = 499  # of those of the test; all of them if it has fewer
 CLOSE = 1e-3  # of the residuals, in scales: shares of panels need no more
+LARGEST = 1.5  # the largest effect tried, in logs
+HALVINGS = 10
+# Without refitting, the effect that is found comes out a little too small: it is looked for again
+# from there on, by so many steps of this size, with every panel refitted.
+STEPS, STEP = 6, 0.04
 
 
 class PowerTrial:
@@ -31,7 +36,43 @@ class PowerTrial:
     def power(self, effect: float) -> float:
         """Return the share of panels in which "no effect" is rejected once `effect` is added."""
         test = self._test
-        outcome = test.score(self._outcome + effect * test.actual, CLOSE)
-        squares = self._weights.squares(outcome)
+        return self._rejected(test.score(self._outcome + effect * test.actual, CLOSE))
+
+    def find(self, power: float) -> float:
+        """Return the smallest effect (in logs) found with `power`; infinite if none is."""
+        few, many = 0.0, LARGEST
+        first_step = self._first_step()
+        for _ in range(HALVINGS):
+            middle = (few + many) / 2
+            few, many = (middle, many) if first_step(middle) < power else (few, middle)
+        before = None
+        for effect in many * (1 + STEP * np.arange(-1, STEPS)):
+            reached = self.power(effect)
+            if reached >= power and before is not None:
+                short = (power - before[1]) / max(reached - before[1], SAME)
+                return float(before[0] + short * (effect - before[0]))
+            if reached >= power:
+                return float(effect)
+            before = effect, reached
+        return float("inf") if many == LARGEST else float(effect)
+
+    def _first_step(self):
+        """Return the power at an effect to first order: panels are fitted once, without it."""
+        test = self._test
+        layout, covariates = test.changes.layout, test.changes.covariates
+        root = np.sqrt(layout.weight)
+        fit = huber.fit(layout, self._outcome, None, covariates, test.k, CLOSE)
+        targets = test.actual[None, :]
+        left = huber.fit(layout, targets, None, covariates, huber.LEAST_SQUARES).residual
+        bound = test.k * fit.scale[:, None] if np.isfinite(test.k) else np.inf
+
+        def power(effect: float) -> float:
+            psi = root * np.clip(root * (fit.residual + effect * left), -bound, bound)
+            return self._rejected(test.by_unit(psi))
+
+        return power
+
+    def _rejected(self, outcome: np.ndarray) -> float:
+        squares = self._weights.squares(outcome, self._test.pooled)
         reached = (squares[:, 1:] >= squares[:, :1] * (1 - SAME)).sum(axis=1)
         return float(((1 + reached) / squares.shape[1] <= 1 - LEVEL + SAME).mean())

@@ -6,7 +6,7 @@ industry). The fit does not know which assignment was the actual one, so all dra
 test is exact whenever targets could have been reassigned. Decision 0008 has its size and power.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 
 import numpy as np
@@ -106,6 +106,18 @@ class Weights:
         block : ndarray of int, n_units, optional
             Take the larger of the variances by unit and by block instead.
         """
+        return self.studentised(*self.moments(outcome, block), pooled)
+
+    def moments(
+        self, outcome: np.ndarray, block: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return score and variance of every assignment, each n_outcomes x n_assignments.
+
+        Parameters
+        ----------
+        outcome, block
+            As in :meth:`squares`.
+        """
         score = outcome @ self.weight.T
         variance = outcome**2 @ (self.weight**2).T
         if block is not None:
@@ -114,10 +126,19 @@ class Weights:
                 inside = block == each
                 summed += (outcome[:, inside] @ self.weight[:, inside].T) ** 2
             variance = np.maximum(variance, summed)
+        return score, variance
+
+    def studentised(self, score: np.ndarray, variance: np.ndarray, pooled: float) -> np.ndarray:
+        """Return the squared statistics that go with scores and variances (:meth:`moments`)."""
         average = np.nanmean(variance / self.norm, axis=1, keepdims=True)
         variance = variance + pooled * average * np.nan_to_num(self.norm)
         squares = np.divide(score**2, variance, out=np.zeros_like(score), where=variance > 0)
         return squares / self.critical
+
+    def with_pooled(self, pooled: float) -> "Weights":
+        """Return the same assignments with the critical squares of another average."""
+        critical = critical_squares(effective_units(self.weight), pooled)
+        return replace(self, critical=critical)
 
 
 def unit_root(layout: Layout, unit: np.ndarray, n_units: int, covariates=None):
@@ -264,7 +285,10 @@ class ScoreTest:
         self.n_units = labels.shape[1]
         root, self._to_outcome = unit_root(changes.layout, unit, self.n_units, changes.covariates)
         targeted = (np.bincount(unit, actual, self.n_units) > 0).astype(float)
-        self.weights = Weights.of(root, np.vstack([targeted, labels]))
+        # Where nothing is clipped, one cell can make the average of all units as large as it likes:
+        # there the units of each assignment decide alone.
+        self.pooled = POOLED if k != huber.LEAST_SQUARES else 0.0
+        self.weights = Weights.of(root, np.vstack([targeted, labels]), self.pooled)
         self.estimate = self.std_error = float("nan")
         if not np.isnan(self.weights.norm[0]):
             own = changes.layout, changes.change[None, :], actual, changes.covariates
@@ -289,8 +313,17 @@ class ScoreTest:
             As in ``huber.fit``.
         """
         layout, covariates = self.changes.layout, self.changes.covariates
-        psi = huber.fit(layout, outcome, None, covariates, self.k, tolerance).psi
-        sums = np.zeros((len(outcome), self.n_units))
+        return self.by_unit(huber.fit(layout, outcome, None, covariates, self.k, tolerance).psi)
+
+    def by_unit(self, psi: np.ndarray) -> np.ndarray:
+        """Return the unit scores that go with the scores of cells, n_outcomes x n_units.
+
+        Parameters
+        ----------
+        psi : ndarray, n_outcomes x n_cells
+            Their sum over each place and industry is zero.
+        """
+        sums = np.zeros((len(psi), self.n_units))
         np.add.at(sums.T, self.unit, psi.T)
         return sums @ self._to_outcome.T
 
@@ -300,7 +333,7 @@ class ScoreTest:
 
     def squares(self, effects: np.ndarray) -> np.ndarray:
         """Return the squared statistics at some effects, n_effects x (1 + n_draws)."""
-        return self.weights.squares(self.outcomes(effects), block=self._block)
+        return self.weights.squares(self.outcomes(effects), self.pooled, self._block)
 
     def p_values(self, effects: np.ndarray) -> np.ndarray:
         """Return the pointwise p-value of each supposed effect (logs)."""
@@ -365,6 +398,24 @@ class ScoreTest:
     def chance(self) -> np.ndarray:
         """Return the one-step coefficient on each draw, the estimated effect taken out; n_draws."""
         return self.one_step(np.array([self.estimate]))[0, 1:]
+
+    def spread(self, level: float = LEVEL) -> float:
+        """Return the standard deviation of a normal estimate with an interval as wide, in logs.
+
+        To first order: how far from the estimate the statistic reaches the critical value that the
+        draws give it there.
+        """
+        outcome = self.outcomes(np.array([self.estimate]))
+        squares = self.weights.squares(outcome, self.pooled, self._block)[0, 1:]
+        reach = np.sqrt(np.quantile(squares, level) * self.weights.critical[0])
+        scale = self.std_error * np.sqrt(self._inflation(outcome))
+        return float(reach * scale / scipy.stats.norm.ppf((1 + level) / 2))
+
+    def _inflation(self, outcome: np.ndarray) -> float:
+        """Return the variance that the statistic divides by over that of the targeted units."""
+        weights, norm = self.weights.weight**2, self.weights.norm
+        variance = outcome[0] ** 2 @ weights.T
+        return float(1 + self.pooled * np.nanmean(variance / norm) * norm[0] / variance[0])
 
     def effective_cells(self) -> float:
         """Return the effective number of targeted cells by their share of the score's variance.

@@ -23,6 +23,7 @@ from clusterpolicy.wording import (
     format_number,
     format_p,
     format_years,
+    influence_sentences,
     not_estimable_sentence,
     pretrend_sentence,
 )
@@ -31,9 +32,11 @@ from clusterpolicy.wording import (
 AGREEMENT = 1e-8
 OTHER_MAP = {"broad": "narrow", "narrow": "broad"}
 NEW_TARGETS_TERM, LAST_TERM = 2, 3
-UNEVEN = (
-    " They vary more than chance would have it, so the printed interval may hold too rarely, and "
-    "verdicts take the wider of the two."
+# With as many targeted units or fewer, turning their signs alone allows no p-value below 5 percent.
+FEW = 5
+TOO_FEW_UNITS = (
+    " So few units allow no smaller p-value than {p} if only the signs of their differences were "
+    "free; the test stands on the reassignment of targets alone."
 )
 COMPARED = {
     1: "with the five fiscal years before the policy",
@@ -72,14 +75,37 @@ def answer_term(
     """
     main = main_estimate(results, term.number, term.clock, fields_map)
     other = main_estimate(results, term.number, term.clock, OTHER_MAP[fields_map])
+    first = [*hinges(study, results, main), effect_sentence(main), _loss(results, main)]
     return [
-        f"{effect_sentence(main)} {_loss(results, main)}".rstrip(),
+        " ".join(first).rstrip(),
         f"{_targets(study, term, main)} They are compared {COMPARED[term.number]}.",
         f"In the {OTHER_MAP[fields_map]} reading of the fields the difference is "
         f"{format_estimate(other)}. {curve}",
         pretrend_sentence(main),
         _verdicts(phrases),
     ]
+
+
+def hinges(study: Study, results: pd.DataFrame, main: pd.Series) -> list[str]:
+    """Name the cells that a main estimate hangs on, in words."""
+    without = choose(
+        results,
+        "leave one cell out",
+        term=main["term"],
+        clock=main["clock"],
+        fields_map=main["fields_map"],
+        base=main["base"],
+        outcome=main["outcome"],
+    )
+    return influence_sentences(main, without, lambda cell: name_of_cell(study, main["base"], cell))
+
+
+def name_of_cell(study: Study, base: str, cell: str) -> str:
+    """Return prefecture and industry of a cell in words, e.g. ``"Aomori, non-ferrous metals"``."""
+    place, industry = cell.split(" ", 1)
+    prefectures = study.prefectures.set_index("pref_code")["name_en"]
+    industries = study.industries[study.industries["base"] == base].set_index("industry")["name_en"]
+    return f"{prefectures.get(place, place)}, {industries.get(industry, industry).lower()}"
 
 
 def weigh_term(
@@ -218,17 +244,21 @@ def crosscheck_sentence(main: pd.Series) -> str:
     if main["status"] != "estimated":
         return ""
     wild = format_interval(main["wild_low"], main["wild_high"])
-    strict = format_interval(main["strict_low"], main["strict_high"])
-    std_error = format_number(main["std_error"], 1)
+    blocks = format_interval(main["block_low"], main["block_high"])
     return (
-        "Two cross-checks take prefectures for independent, as the test of this study does not: a "
-        f"standard error clustered by prefecture of {std_error} log points x 100, and a wild "
-        f"cluster bootstrap with an interval from {wild} percent ({format_p(main['wild_p'])}). The "
-        "test compares units, the cells of one industry in one block of prefectures. Those that "
-        f"the estimate rests on vary {format_number(main['uneven_ratio'], 1)} times as much as "
-        f"those of other assignments ({format_p(main['uneven_p'])}); judged by their own "
-        f"variation alone, the interval is {strict} percent ({format_p(main['strict_p'])})."
-        + (UNEVEN if main["uneven_p"] <= evidence.UNEVEN_LEVEL else "")
+        "The test takes the cells of one industry in one block of prefectures for one unit and "
+        "supposes that no shock is common to all targeted industries of a block. Where the larger "
+        f"of the variances by unit and by block is taken, the interval is {blocks} percent "
+        f"({format_p(main['block_p'])}). Without clipping the estimate is "
+        f"{format_number(main['least_squares'], 1, sign=True)} percent; a wild cluster bootstrap "
+        f"of it by prefecture runs {wild} percent ({format_p(main['wild_p'])}). The estimate rests "
+        f"on {format_number(main['n_targeted'])} targeted cells in "
+        f"{format_number(main['n_units'])} units, worth "
+        f"{format_number(main['effective_targeted'], 1)} equal ones."
+        + (
+            TOO_FEW_UNITS.format(p=format_p(2.0 ** (1 - main["n_units"])))
+            * (main["n_units"] <= FEW)
+        )
     )
 
 

@@ -6,12 +6,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from clusterpolicy.findings.methodwords import SHORT, SOURCE
-from clusterpolicy.methodtrials.trials import METHODS, PROMISED
-from clusterpolicy.page import alttext, theme
+from clusterpolicy.findings.methodwords import PROMISED, SOURCE, of_sample, pick
+from clusterpolicy.page import theme
 from clusterpolicy.page.theme import Chart, number
 
-ROW, HEADING = 0.25, 0.24  # inches
+ROW = 0.25  # inches
 # Shade of a tile by the points it is off at most: few enough steps to be told apart in print.
 SHADES = {3.0: "#f8e3d3", 10.0: "#e9a877", 100.0: theme.OTHER}
 LINES = {
@@ -21,15 +20,15 @@ LINES = {
 
 
 @theme.styled()
-def plot_shares(trials: pd.DataFrame, measure: str, title: str, *, source: str = SOURCE) -> Chart:
-    """Draw the share of panels in which something happened, a column for each method.
+def plot_shares(trials: pd.DataFrame, way: str, title: str, *, source: str = SOURCE) -> Chart:
+    """Draw how often one method rejects, a row for each scenario and a column for each sample.
 
     Parameters
     ----------
     trials : DataFrame
         Records of ``trials.try_all``.
-    measure : str
-        ``"coverage"`` or ``"rejection"``.
+    way : str
+        Key of ``trials.METHODS``.
     title : str
         What is drawn.
     source : str
@@ -43,54 +42,39 @@ def plot_shares(trials: pd.DataFrame, measure: str, title: str, *, source: str =
         Carlo interval.
     """
     theme.require(trials, ["measure", "scenario", "way", "term", "estimate"], "plot_shares")
-    promised = PROMISED[measure]
-    columns = ["term", "sample", "way", "method", "estimate", "low", "high", "n_panels"]
-    data = trials.loc[trials["measure"] == measure, columns].reset_index(drop=True)
-    ways = [way for way in METHODS if way in set(data["way"])]
-    left = theme.MARGIN + theme.text_width("term") + 0.08
-    width = (theme.NARROW - left - theme.MARGIN / 2) / len(ways)
-    heads = [theme.wrap(SHORT[way], width - 0.005) for way in ways]
+    columns = ["sample", "term", "base", "n_units", "estimate", "low", "high", "n_panels"]
+    data = pick(trials, measure="rejection", way=way)[columns]
+    data = data.assign(column=of_sample(data))
+    heads = sorted(data["column"].unique())
+    rows = list(data["sample"].unique())
+    left = theme.MARGIN + max(map(theme.text_width, rows)) + 0.1
     key = {"✓ as promised": {"facecolor": theme.PAPER, "edgecolor": theme.TARGETED}}
     for most, words in zip(SHADES, ("off by up to 3", "up to 10", "more points"), strict=True):
         key[words] = {"facecolor": SHADES[most], "edgecolor": "none"}
-    promise = number(promised, 0)
-    inside = f"✓ {promise} is inside the Monte Carlo interval"
-    note = f"promised: {promise}; ▼ too few, ▲ too many; {inside}"
-    groups = data.groupby("sample", sort=False)["term"].unique()
-    height = sum(HEADING + ROW * len(terms) for terms in groups)
-    above = (max(map(len, heads)) + 1.3) * theme.LINE + 0.05
+    promise = number(PROMISED, 0)
+    note = f"promised: {promise}; ▼ too few, ▲ too many; *: the other base, five targeted units"
+    above = 2.3 * theme.LINE + 0.05
     top = above + theme.room_above(title, note, theme.NARROW)
+    height = ROW * len(rows)
     axes = theme.new_axes(height, left, theme.MARGIN / 2, top, theme.MARGIN, theme.NARROW)
-    axes.set(xlim=(0, len(ways)), ylim=(height, 0), xticks=[], yticks=[])
+    axes.set(xlim=(0, len(heads)), ylim=(height, 0), xticks=[], yticks=[])
     axes.spines["bottom"].set_visible(False)
     for position, head in enumerate(heads):
-        look = theme.strong(head[0]) if ways[position] == "permutation" else {}
-        _head(axes, position + 0.5, "\n".join(head), ha="center", **look)
-    theme.row_text(axes, theme.MARGIN - left, -0.05 - theme.LINE / 2, "term")
-    y = 0.0
-    for sample, terms in groups.items():
-        theme.row_text(axes, theme.MARGIN - left, y + 0.6 * HEADING, sample)
-        y += HEADING
-        for term in terms:
-            theme.row_text(axes, theme.MARGIN - left + 0.1, y + ROW / 2, str(term))
-            rows = data[(data["sample"] == sample) & (data["term"] == term)]
-            for row in rows.itertuples():
-                _tile(axes, row, ways.index(row.way), y, promised)
-            y += ROW
+        axes.text(position + 0.5, -0.05, f"term {head}", va="bottom", ha="center", color=theme.INK)
+    for position, sample in enumerate(rows):
+        theme.row_text(axes, theme.MARGIN - left, (position + 0.5) * ROW, sample)
+        for row in data[data["sample"] == sample].itertuples():
+            _tile(axes, row, heads.index(row.column), position * ROW, PROMISED)
     theme.draw_key(axes, key, above - 1.1 * theme.LINE)
     theme.set_title(axes, title, note, above)
     return theme.close_chart(
         axes,
-        alt=describe_shares(data, title, promised),
-        data=data,
+        alt=describe_shares(data, title),
+        data=data.drop(columns="column"),
         unit=f"percent of panels; {promise} are promised",
         years="",
         source=source,
     )
-
-
-def _head(axes: Axes, x: float, text: str, **look: object) -> None:
-    axes.text(x, -0.05, text, va="bottom", linespacing=1.1, color=theme.INK, **look)
 
 
 def _tile(axes: Axes, row: NamedTuple, position: int, y: float, promised: float) -> None:
@@ -116,82 +100,15 @@ def _tile(axes: Axes, row: NamedTuple, position: int, y: float, promised: float)
     axes.text(position + 0.93, middle, number(row.estimate), va="center", ha="right", color=ink)
 
 
-def describe_shares(data: pd.DataFrame, title: str, promised: float) -> str:
-    """Say where each method stands at best and at worst."""
-    parts = []
-    for way, rows in data.groupby("way", sort=False):
-        holds = ((rows["low"] <= promised) & (rows["high"] >= promised)).sum()
-        parts.append(
-            f"{SHORT[way]} {number(rows['estimate'].min())} to {number(rows['estimate'].max())}, "
-            f"as promised in {holds} of {len(rows)} scenarios"
-        )
-    return f"{title}, where {number(promised, 0)} percent are promised: {'; '.join(parts)}."
-
-
-@theme.styled()
-def plot_power(trials: pd.DataFrame, *, source: str = SOURCE) -> Chart:
-    """Draw how often the test of the reports finds an effect, by the size of the effect.
-
-    Parameters
-    ----------
-    trials : DataFrame
-        Records of ``trials.try_all``.
-    source : str
-        Ready to print.
-
-    Returns
-    -------
-    Chart
-        One line a term, targets as they were; a tick where the effect printed as detectable is.
-    """
-    chosen = trials[(trials["way"] == "permutation") & (trials["scenario"] == "fixed")]
-    theme.require(chosen, ["measure", "term", "effect", "estimate"], "plot_power")
-    columns = ["term", "effect", "estimate", "low", "high", "n_panels"]
-    is_null = chosen["measure"] == "rejection"
-    data = chosen.loc[is_null | (chosen["measure"] == "power"), columns]
-    data = data.sort_values(["term", "effect"], ignore_index=True)
-    marks = chosen[chosen["measure"] == "power-at-detectable"]
-    title = "Panels in which the effect is found, percent"
-    note = "shade: Monte Carlo error; diamond: the effect printed as detectable; line: 80 percent"
-    top = theme.room_above(title, note, theme.NARROW) + 0.1
-    axes = theme.new_axes(2.9, right=0.75, top=top, width=theme.NARROW)
-    axes.set(xlim=(0, data["effect"].max()), ylim=(0, 100))
-    axes.axhline(80, color=theme.MUTED, linewidth=0.9, zorder=1)
-    ends = []
-    for term, rows in data.groupby("term"):
-        style = {1: "-", 2: (0, (5, 2)), 3: (0, (1, 1.5))}[term]
-        axes.fill_between(rows["effect"], rows["low"], rows["high"], color=theme.GRID, linewidth=0)
-        axes.plot(rows["effect"], rows["estimate"], color=theme.TARGETED, linestyle=style)
-        ends.append((rows["estimate"].iloc[-1], f"term {term}", theme.TARGETED))
-    seen = marks[marks["effect"] <= data["effect"].max()]
-    axes.plot(seen["effect"], seen["estimate"], "D", color=theme.OTHER, markersize=6)
-    theme.set_numbers(axes)
-    theme.set_numbers(axes, "x")
-    theme.label_ends(axes, data["effect"].max(), ends)
-    axes.set_xlabel("effect in the panels, percent")
-    theme.set_title(axes, title, note)
-    return theme.close_chart(
-        axes,
-        alt=describe_power(data, marks),
-        data=data,
-        unit="percent of panels",
-        years="",
-        source=source,
+def describe_shares(data: pd.DataFrame, title: str) -> str:
+    """Say in how many trials the promise is kept, and where it is kept worst."""
+    holds = ((data["low"] <= PROMISED) & (data["high"] >= PROMISED)).sum()
+    worst = data.loc[data["estimate"].idxmax()]
+    return (
+        f"{title}: {number(data['estimate'].min())} to {number(data['estimate'].max())}, as "
+        f"promised in {holds} of {len(data)} trials; most in term {worst['term']}, "
+        f"{worst['sample']}."
     )
-
-
-def describe_power(data: pd.DataFrame, marks: pd.DataFrame) -> str:
-    """Say how often the largest effect and the printed one are found in each term."""
-    parts = []
-    for row in marks.sort_values("term").itertuples():
-        rows = data[data["term"] == row.term]
-        parts.append(
-            f"term {row.term}: from {number(rows['estimate'].iloc[0])} percent of panels without "
-            f"an effect to {number(rows['estimate'].iloc[-1])} with one of "
-            f"{number(rows['effect'].iloc[-1], 0)} percent; the effect printed as detectable, "
-            f"{number(row.effect)} percent, is found in {number(row.estimate)}"
-        )
-    return f"Power curves. {alttext.listed(parts)}."
 
 
 @theme.styled()

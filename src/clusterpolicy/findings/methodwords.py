@@ -6,41 +6,57 @@ import pandas as pd
 from clusterpolicy import effects, policy
 from clusterpolicy.findings.answers import AGREEMENT
 from clusterpolicy.inference import POWER
-from clusterpolicy.methodtrials import simulation
+from clusterpolicy.methodtrials import simulation, trials
 from clusterpolicy.methodtrials.agreement import PUBLISHED
-from clusterpolicy.methodtrials.trials import DRIFT as EXAMPLE_DRIFT
-from clusterpolicy.methodtrials.trials import EFFECT, METHODS, PROMISED
+from clusterpolicy.methodtrials.estimators import BLOCK, BY_PLACE, DECLARED, FIRST, PERMUTED
+from clusterpolicy.methodtrials.trials import (
+    AHEAD,
+    COMMON_SHOCK,
+    FIXED,
+    REFIT,
+    TARGETED_PLANT,
+    UNHELD,
+)
 from clusterpolicy.page.alttext import listed
 from clusterpolicy.panel import Study
 from clusterpolicy.wording import format_interval, format_number
 
-NULLS = ("redrawn", "fixed", "real", "heavy", "alike", "uneven")
+PROMISED = 5.0  # rejections without an effect, percent of panels
+# Sizes that a test has to keep to be declared, where six or more units are targeted.
+LEAST_SIZE, MOST_SIZE, ENOUGH_UNITS = 3.0, 6.5, 6
 # Names of the methods where there is little room.
-SHORT = {
-    "permutation": "this study",
-    "strict": "stricter test",
-    "wild": "wild bootstrap",
-    "prefecture": "by prefecture",
-    "block": "by block",
-    "independent": "no groups",
-    "two-way": "two-way",
+SHORT = {way: each.short for way, each in PERMUTED.items()} | {
+    BY_PLACE: "by prefecture",
+    REFIT: "refitted",
 }
 SOURCE = "this study: panels drawn in the shape of the Prefectural Accounts (Cabinet Office)"
 
 
-def pick(trials: pd.DataFrame, **conditions: object) -> pd.DataFrame:
+def pick(records: pd.DataFrame, **conditions: object) -> pd.DataFrame:
     """Return the records that meet `conditions` (column = value)."""
     for column, value in conditions.items():
-        trials = trials[trials[column] == value]
-    return trials.reset_index(drop=True)
+        records = records[records[column] == value]
+    return records.reset_index(drop=True)
 
 
-def answer_methods(trials: pd.DataFrame, trends: pd.DataFrame, programs: pd.DataFrame) -> list[str]:
+def of_sample(records: pd.DataFrame) -> pd.Series:
+    """Return the term of each record, with a star on the base that is not the main one."""
+    main = records["term"].map(lambda term: effects.BASES_OF_TERM[term][0])
+    return records["term"].astype(str) + np.where(records["base"] == main, "", "*")
+
+
+def nulls(records: pd.DataFrame, way: str) -> pd.DataFrame:
+    """Return the rejections of one method where there is nothing to find."""
+    rows = pick(records, way=way, measure="rejection")
+    return rows[~rows["scenario"].isin(UNHELD)].reset_index(drop=True)
+
+
+def answer_methods(tried: pd.DataFrame, trends: pd.DataFrame, programs: pd.DataFrame) -> list[str]:
     """Write the five lines that open the methods page, the limits first.
 
     Parameters
     ----------
-    trials, trends : DataFrame
+    tried, trends : DataFrame
         Records of ``trials.try_all`` and ``trendtrials.try_trends``.
     programs : DataFrame
         From ``agreement.compare_programs``.
@@ -50,77 +66,178 @@ def answer_methods(trials: pd.DataFrame, trends: pd.DataFrame, programs: pd.Data
     list of str
     """
     return [
-        _limit_line(trends),
-        _size_line(trials),
-        _cover_line(trials),
-        _failing_line(trials),
-        f"{_power_line(trials)} {agreement_sentence(programs)}",
+        f"{_shock_line(tried)} {_trend_line(tried, trends)}",
+        _size_line(tried, DECLARED) + _outside(tried),
+        _size_line(tried, FIRST),
+        _power_line(tried),
+        f"{_printed_line(tried)} {agreement_sentence(programs)}",
     ]
 
 
-def _limit_line(trends: pd.DataFrame) -> str:
-    """Say what no method here mends: an older trend, seen or not."""
-    large = trends[trends["effect"] == 100 * EXAMPLE_DRIFT].set_index("measure")["estimate"]
+def _shock_line(tried: pd.DataFrame) -> str:
+    shares = [
+        _list(pick(tried, scenario=COMMON_SHOCK, way=way, measure="rejection"))
+        for way in (DECLARED, BLOCK)
+    ]
     return (
-        f"What no method here mends: where targeted cells grew {_number(100 * EXAMPLE_DRIFT)} "
-        f"percent a year more all along, the estimate of term 1 is off by "
-        f"{format_number(large['off'], 1, sign=True)} percent, and the test of the years before "
-        f"gives warning in {_number(large['warning'])} percent of panels."
+        "What no test here holds: where all targeted industries of a block share a shock of "
+        f"{_number(100 * trials.SHOCK, 0)} percent, the declared test rejects in {shares[0]} "
+        f"percent of panels (terms 1, 2 and 3), the check beside it in {shares[1]}."
     )
 
 
-def _size_line(trials: pd.DataFrame) -> str:
-    real = pick(trials, scenario="real", way="permutation", measure="rejection")
-    fixed = pick(trials, scenario="fixed", way="permutation", measure="rejection")
-    n_real, n_fixed = (format_number(rows["n_panels"].min()) for rows in (real, fixed))
+def _trend_line(tried: pd.DataFrame, trends: pd.DataFrame) -> str:
+    off = pick(tried, scenario=AHEAD, way=DECLARED, measure="bias")["estimate"].iloc[0]
+    warned = pick(trends, effect=100 * trials.DRIFT, measure="warning")["estimate"].iloc[0]
     return (
-        f"Where there is nothing to find, the test of the reports, which promises "
-        f"{_number(PROMISED['rejection'], 0)} percent, rejects in {_list(real)} percent of panels "
-        f"with the targets of the real figures redrawn (terms 1, 2 and 3; {n_real} panels each), "
-        f"and in {_list(fixed)} percent with figures redrawn and targets as they were ({n_fixed} "
-        "panels each)."
+        f"Where targeted cells grew {_number(100 * trials.DRIFT)} percent a year more all along, "
+        f"the estimate of term 1 is off by {format_number(off, 1, sign=True)} percent, and the "
+        f"test of the years before gives warning in {_number(warned)} percent of panels."
     )
 
 
-def _cover_line(trials: pd.DataFrame) -> str:
-    rows = pick(trials, way="permutation", measure="coverage")
-    rows = rows[rows["scenario"].isin(NULLS)]
-    worst = rows.loc[rows["estimate"].idxmin()]
-    least = PROMISED["coverage"]
-    few, many = (rows["high"] < least).sum(), (rows["low"] > least).sum()
-    strict = pick(
-        trials, scenario=worst["scenario"], term=worst["term"], way="strict", measure="coverage"
-    )
+def _size_line(tried: pd.DataFrame, way: str) -> str:
+    rows = nulls(tried, way)
+    worst = rows.loc[rows["estimate"].idxmax()]
     return (
-        f"Its {_number(least, 0)} % interval holds the true effect in "
-        f"{_number(rows['estimate'].min())} to {_number(rows['estimate'].max())} percent of "
-        f"panels, least in term {worst['term']}, {worst['sample']}; the stricter interval printed "
-        f"beside it holds it there in {_number(strict['estimate'].iloc[0])}. Beyond Monte Carlo "
-        f"error it holds too rarely in {few or 'none'} and more often than promised in "
-        f"{many or 'none'} of {len(rows)} scenarios without an older trend."
+        f"Where there is nothing to find, {PERMUTED[way].label}, which promises "
+        f"{_number(PROMISED, 0)} percent, rejects in {_number(rows['estimate'].min())} to "
+        f"{_number(rows['estimate'].max())} percent of panels: most in term {worst['term']} "
+        f"({worst['base']}), {worst['sample']} ({len(rows)} trials of "
+        f"{format_number(rows['n_panels'].max())} panels)."
     )
 
 
-def _failing_line(trials: pd.DataFrame) -> str:
+def _outside(tried: pd.DataFrame) -> str:
+    rows = nulls(tried, DECLARED)
+    rows = rows[rows["n_units"] >= ENOUGH_UNITS]
+    n_outside = (~rows["estimate"].between(LEAST_SIZE, MOST_SIZE)).sum()
+    return (
+        f" Outside {_number(LEAST_SIZE, 0)} to {_number(MOST_SIZE)} percent, with "
+        f"{ENOUGH_UNITS} targeted units or more: {n_outside or 'none'}."
+    )
+
+
+def _power_line(tried: pd.DataFrame) -> str:
+    parts = [
+        f"{PERMUTED[way].label} {words} {_list(pick(tried, scenario=scenario, way=way, **least))}"
+        for scenario, words in ((FIXED, "without a plant"), (TARGETED_PLANT, "with one"))
+        for way in (DECLARED, FIRST)
+        for least in ({"measure": "smallest-at-size"},)
+    ]
+    return (
+        f"Smallest effect found in {_number(100 * POWER, 0)} percent of panels at equal size, "
+        f"percent, by sample (terms 1, 2, 2 on its other base, 3): {'; '.join(parts)}."
+    )
+
+
+def _printed_line(tried: pd.DataFrame) -> str:
+    printed = pick(tried, scenario=FIXED, way=DECLARED, measure="detectable")
     parts = []
-    for way, label in METHODS.items():
-        rows = pick(trials, way=way, measure="rejection")
-        rows = rows[rows["scenario"].isin(NULLS)]
-        if way not in ("permutation", "strict") and not rows.empty:
-            parts.append(
-                f"{label} {_number(rows['estimate'].min())} to {_number(rows['estimate'].max())}"
-            )
-    return f"Other methods reject without an effect, percent of panels: {listed(parts)}."
-
-
-def _power_line(trials: pd.DataFrame) -> str:
-    found = pick(trials, scenario="fixed", way="permutation", measure="power", effect=100 * EFFECT)
-    printed = pick(trials, scenario="fixed", way="permutation", measure="power-at-detectable")
+    for scenario in tried.loc[tried["measure"] == "detectable", "scenario"].unique():
+        found = pick(tried, scenario=scenario, way=DECLARED, measure="power")
+        found = found[found["effect"].isin(printed["estimate"])]
+        parts.append(f"{_list(found)} ({found['sample'].iloc[0]})")
     return (
-        f"An effect of {_number(100 * EFFECT, 0)} percent is found in "
-        f"{_list(found)} percent of panels (terms 1, 2 and 3); the one printed as detectable, "
-        f"meant for {_number(100 * POWER, 0)} percent, in {_list(printed)}."
+        f"The effect printed as detectable, {_list(printed)} percent, is found in percent of "
+        f"panels: {'; '.join(parts)}."
     )
+
+
+def choice_rows(tried: pd.DataFrame) -> dict:
+    """Return the candidates for the declared test, as arguments of ``tables.plain_table``."""
+    rows = []
+    for way in trials.METHODS:
+        sizes = nulls(tried, way)
+        if sizes.empty:
+            continue
+        enough = sizes[sizes["n_units"] >= ENOUGH_UNITS]
+        few = sizes[sizes["n_units"] < ENOUGH_UNITS]["estimate"].max()
+        worst = enough.loc[enough["estimate"].idxmax()]
+        row = {
+            "way": trials.METHODS[way],
+            "n_panels": int(enough["n_panels"].max()),
+            "least": enough["estimate"].min(),
+            "most": worst["estimate"],
+            "worst": f"term {worst['term']}, {worst['sample']}",
+            "few": few,
+        }
+        for scenario in (FIXED, TARGETED_PLANT):
+            least = pick(tried, way=way, scenario=scenario, measure="smallest-at-size")
+            for sample, value in zip(of_sample(least), least["estimate"], strict=True):
+                row[f"{scenario}-{sample}"] = value
+        rows.append(row)
+    found = {
+        f"{scenario}-{sample}": f"Found, term {sample}{words}"
+        for scenario, words in ((FIXED, ""), (TARGETED_PLANT, ", plant"))
+        for sample in ("1", "2", "2*", "3")
+    }
+    sizes = {"least": "Rejects, least", "most": "Rejects, most", "few": "Five units, most"}
+    return {
+        "data": pd.DataFrame(rows),
+        "labels": {
+            "way": "Method",
+            "n_panels": "Panels",
+            "least": sizes["least"],
+            "most": sizes["most"],
+            "worst": "Most in",
+            "few": sizes["few"],
+            **found,
+        },
+        "units": dict.fromkeys(sizes, "% of panels") | dict.fromkeys(found, "effect, percent"),
+        "decimals": dict.fromkeys((*sizes, *found), 1) | {"n_panels": 0},
+        "unit": "as under each header; found: smallest effect found in 80 percent at equal size",
+        "source": SOURCE,
+    }
+
+
+def power_rows(tried: pd.DataFrame) -> dict:
+    """Return how often effects are found, as arguments of ``tables.plain_table``."""
+    chosen = tried[
+        tried["way"].isin((DECLARED, FIRST)) & tried["measure"].isin(("power", "power-at-size"))
+    ]
+    chosen = chosen.assign(
+        term=of_sample(chosen), column=chosen["measure"] + " " + chosen["way"]
+    ).sort_values(["term", "sample", "effect"])
+    keys = ["term", "sample", "effect"]
+    data = chosen.pivot(index=keys, columns="column", values="estimate").reset_index()
+    columns = {
+        f"{measure} {way}": f"{PERMUTED[way].short}{words}"
+        for measure, words in (("power", ""), ("power-at-size", ", at equal size"))
+        for way in (DECLARED, FIRST)
+    }
+    return {
+        "data": data,
+        "labels": {"term": "Term", "sample": "Panels", "effect": "Effect", **columns},
+        "units": dict.fromkeys(columns, "% of panels") | {"effect": "percent"},
+        "decimals": dict.fromkeys((*columns, "effect"), 1),
+        "unit": "as under each header",
+        "source": SOURCE,
+        "stub": 3,
+    }
+
+
+def trial_rows(tried: pd.DataFrame) -> dict:
+    """Return rejections by every method in every scenario, as arguments of ``plain_table``."""
+    rejected = pick(tried, measure="rejection")
+    rejected = rejected.assign(term=of_sample(rejected))
+    keys = ["sample", "term"]
+    data = rejected.pivot(index=keys, columns="way", values="estimate")
+    bias = pick(tried, measure="bias")
+    bias = bias.assign(term=of_sample(bias), way="bias " + bias["way"])
+    data = data.join(bias.pivot(index=keys, columns="way", values="estimate"))
+    order = pd.MultiIndex.from_frame(rejected[keys].drop_duplicates())
+    biases = {f"bias {way}": f"Bias, {SHORT[way]}" for way in (DECLARED, FIRST)}
+    ways = {way: SHORT[way] for way in trials.METHODS if way in data.columns}
+    return {
+        "data": data.loc[order].reset_index(),
+        "labels": {"sample": "Panels", "term": "Term", **ways, **biases},
+        "units": dict.fromkeys(ways, "% of panels") | dict.fromkeys(biases, "percent"),
+        "decimals": dict.fromkeys((*ways, *biases), 1),
+        "unit": "as under each header",
+        "source": SOURCE,
+        "stub": 2,
+    }
 
 
 def process_rows(study: Study, fields_map: str) -> dict:
@@ -139,7 +256,7 @@ def process_rows(study: Study, fields_map: str) -> dict:
                 "three_years": process.correlation(3),
                 "shared": 100 * process.shared,
                 "kurtosis": process.kurtosis,
-                "prefectures": 100 * np.sqrt(np.diag(process.prefectures).mean()),
+                "prefectures": 100 * np.sqrt(np.diag(process.places).mean()),
                 "industries": 100 * np.sqrt(np.diag(process.industries).mean()),
             }
         )
@@ -174,39 +291,6 @@ def process_rows(study: Study, fields_map: str) -> dict:
     }
 
 
-def trial_rows(trials: pd.DataFrame) -> dict:
-    """Return every method in every scenario, as arguments of ``tables.plain_table``."""
-    keys = ["term", "sample", "way"]
-    chosen = trials[(trials["measure"] != "power") | (trials["effect"] == 100 * EFFECT)]
-    wide = chosen.pivot(index=keys, columns="measure", values="estimate")
-    order = chosen[keys].drop_duplicates()
-    error = chosen[chosen["measure"] == "rejection"].set_index(keys)["std_error"]
-    data = wide.join(error.rename("error")).loc[pd.MultiIndex.from_frame(order)].reset_index()
-    measures = ("bias", "spread", "coverage", "rejection", "error", "power")
-    return {
-        "data": data.assign(term=data["term"].astype(str), way=data["way"].map(SHORT)),
-        "labels": {
-            "term": "Term",
-            "sample": "Panels",
-            "way": "Method",
-            "bias": "Bias",
-            "spread": "Standard deviation",
-            "coverage": "Interval holds the truth",
-            "rejection": "Rejects without an effect",
-            "error": "Monte Carlo error of that",
-            "power": f"Finds an effect of {_number(100 * EFFECT, 0)} percent",
-        },
-        "units": {
-            **dict.fromkeys(measures, "% of panels"),
-            **dict.fromkeys(("bias", "spread"), "percent"),
-        },
-        "decimals": dict.fromkeys(measures, 1),
-        "unit": "as under each header",
-        "source": SOURCE,
-        "stub": 3,
-    }
-
-
 def agreement_sentence(programs: pd.DataFrame) -> str:
     """Say by how much other programs differ on the real figures."""
     names = listed(sorted(programs["program"].unique()))
@@ -222,30 +306,6 @@ def agreement_sentence(programs: pd.DataFrame) -> str:
     )
 
 
-def power_sentence(trials: pd.DataFrame) -> str:
-    """Say that power is counted at the level a test has, not at the one it promises.
-
-    Parameters
-    ----------
-    trials : DataFrame
-        Records of ``trials.try_all``.
-    """
-    rejects = pick(trials, measure="rejection")
-    rejects = rejects[rejects["scenario"].isin(NULLS)]
-    too_often = (rejects["low"] > PROMISED["rejection"]).groupby(rejects["way"])
-    counts = [
-        f"{name} {int(too_often.get_group(way).sum())} of {len(too_often.get_group(way))}"
-        for way, name in SHORT.items()
-        if way in too_often.groups
-    ]
-    return (
-        "Power is not adjusted for size: a method that rejects too often without an effect also "
-        "finds more where there is one, and that is no merit. Scenarios in which more than "
-        f"{_number(PROMISED['rejection'], 0)} percent are rejected without an effect, beyond Monte "
-        f"Carlo error: {', '.join(counts)}."
-    )
-
-
 def trend_sentence(trends: pd.DataFrame) -> str:
     """Say what the event study does where there is no trend."""
     none = trends[trends["effect"] == 0].set_index("measure")
@@ -256,8 +316,8 @@ def trend_sentence(trends: pd.DataFrame) -> str:
     }
     return (
         f"Without any trend or effect the test of the years before rejects in {shares['warning']}, "
-        f"and the band of the event study leaves out zero in some year in {shares['band']}; both "
-        f"promise {_number(PROMISED['rejection'], 0)}."
+        f"and the event study leaves out zero in some year in {shares['band']}; both "
+        f"promise {_number(PROMISED, 0)}."
     )
 
 

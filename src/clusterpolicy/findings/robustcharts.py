@@ -28,6 +28,8 @@ OPTIONS = {
     robustness.SHORT: f"last {robustness.SHORT_BASELINE} years before",
 }
 SHORT_WORDS = {
+    robustness.DECLARED: "Huber",
+    robustness.PLAIN: "least-squares",
     robustness.UNWEIGHTED: "no",
     robustness.WEIGHTED: "product",
     robustness.WHOLE_BASELINE: "whole",
@@ -40,11 +42,11 @@ SHORT_WORDS = {
     "without Iwate, Miyagi, Fukushima": "no-earthquake",
     "without FY2008-09": "no-crisis",
 }
-# Rows of the second figure, from top to bottom: design, outcome of the record where it matters.
+# Rows of the second figure, from top to bottom: design, then what is left out or which outcome.
+LEFT_OUT_LANES = ("project", "block", "cell")
 LANES = {
     "Placebo dates": (robustness.PLACEBO_DATE, None),
-    "One project left out": (robustness.LEFT_OUT, "project"),
-    "One block left out": (robustness.LEFT_OUT, "block"),
+    **{f"One {kind} left out": (robustness.LEFT_OUT, kind) for kind in LEFT_OUT_LANES},
     "Neighbours apart": (spillovers.SPILLOVER, ("direct adjacent", "unexposed")),
     "Other programmes apart": (spillovers.PROGRAMMES, "product"),
     "Strength held fixed": (spillovers.SELECTION, "product"),
@@ -81,6 +83,7 @@ def plot_specification_curve(
         **{choice: main[choice] for choice in ("clock", "fields_map", "base", "sample")},
         "weights": robustness.UNWEIGHTED,
         "baseline": robustness.WHOLE_BASELINE,
+        "estimator": robustness.DECLARED,
     }
     rows = _rows_of_choices(table, declared)
     height, gap = 2.0, 0.12
@@ -265,6 +268,8 @@ def lane_of(checks: pd.DataFrame, name: str) -> pd.DataFrame:
     """Return the estimated records of one row of :func:`plot_checks`."""
     design, outcome = LANES[name]
     rows = checks[(checks["design"] == design) & (checks["status"] == "estimated")]
-    if outcome is not None:
+    if outcome in LEFT_OUT_LANES:
+        rows = rows[rows["left_out"].str.startswith(f"{outcome} ")]
+    elif outcome is not None:
         rows = rows[rows["outcome"].isin([outcome] if isinstance(outcome, str) else outcome)]
     return rows[rows["unit"] == "percent"].reset_index(drop=True)

@@ -26,6 +26,7 @@ CHOICE_WORDS = {
     "sample": "the sample",
     "weights": "the weights",
     "baseline": "the window of the baseline",
+    "estimator": "the estimator",
     "combinations": "combinations of these",
 }
 
@@ -156,9 +157,10 @@ def doubt_sentence(checks: pd.DataFrame, main: Mapping[str, object]) -> str:
 
 
 def left_out_sentence(checks: pd.DataFrame, main: Mapping[str, object]) -> str:
-    """Say how the estimate moves when one project or one block is left out, and which moves it."""
+    """Say how the estimate moves when one project, block or cell is left out, and which moves it."""
     parts = []
-    for outcome, words in (("project", "project"), ("block", "block of prefectures")):
+    kinds = (("project", "project"), ("block", "block of prefectures"), ("cell", "cell"))
+    for outcome, words in kinds:
         lane = lane_of(checks, f"One {outcome} left out")
         if lane.empty:
             parts.append(f"No {words} can be left out.")

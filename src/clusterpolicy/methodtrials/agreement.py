@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from clusterpolicy import effects, policy
-from clusterpolicy.methodtrials import estimators
 from clusterpolicy.estimation import huber
+from clusterpolicy.estimation.absorbing import FixedEffects
 from clusterpolicy.panel import Study
 
 # Means of log hourly wage and their standard errors, and the years they are of.
@@ -232,14 +232,16 @@ def _with_our_factor(model, groups: pd.DataFrame, **options) -> tuple[float, flo
 
 
 def _two_way(sample: effects.Sample) -> tuple[float, float]:
-    """Return our two-way comparison and its standard error by prefecture."""
-    regression = estimators.Regression(sample, ())
-    outcome = regression.take_out(sample.rows["log_outcome"].to_numpy()[:, None])
-    targets = sample.cells["is_targeted"].to_numpy(float)[None, :]
-    found = estimators.by_standard_errors(
-        regression, outcome, regression.regressor(targets), ("prefecture",)
-    )["prefecture"]
-    return float(found.estimate[0]), float(found.spread[0])
+    """Return our two-way comparison and its standard error by prefecture (CRV1)."""
+    rows = sample.rows
+    cell = rows.groupby(sample.keys, sort=False).ngroup().to_numpy()
+    fixed = FixedEffects(cell, [rows["fy"].factorize()[0]])
+    targets = (rows["is_targeted"] & rows["in_term"]).to_numpy(float)
+    left, outcome = fixed.take_out(np.array([targets, rows["log_outcome"]]).T).T
+    estimate = left @ outcome / (left @ left)
+    scores = pd.Series(left * (outcome - estimate * left)).groupby(rows["pref_code"].array).sum()
+    factor = len(scores) / (len(scores) - 1)
+    return float(estimate), float(np.sqrt(factor * (scores**2).sum()) / (left @ left))
 
 
 def _diff_diff(rows: pd.DataFrame) -> float:

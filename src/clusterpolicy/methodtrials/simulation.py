@@ -5,12 +5,13 @@ moves the figures is drawn anew: shocks common to a prefecture or an industry in
 of single cells as unequal, as persistent and as alike within a block as the real ones are.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
-from clusterpolicy.effects import CELL, Sample
+from clusterpolicy.effects import Sample
 
 SEED = 20010402  # any fixed number; not the one that the permutations are drawn with
 
@@ -39,8 +40,8 @@ class Process:
         Of the real paths over their scale; 3 if they were normal.
     paths : ndarray, n_paths x n_years
         The real paths over their scale, of cells seen in every year.
-    prefectures, industries : ndarray, n_years x n_years
-        Covariance of the shocks of a prefecture and of an industry.
+    places, industries : ndarray, n_years x n_years
+        Covariance of the shocks of a place and of an industry.
     """
 
     size: float
@@ -51,7 +52,7 @@ class Process:
     shared: float
     kurtosis: float
     paths: np.ndarray
-    prefectures: np.ndarray
+    places: np.ndarray
     industries: np.ndarray
 
     def correlation(self, apart: int) -> float:
@@ -75,15 +76,18 @@ def measure_process(sample: Sample) -> Process:
     -------
     Process
     """
-    wide = sample.rows.pivot(index=CELL, columns="fy", values="log_outcome").dropna()
-    cells = wide.index.to_frame(index=False).merge(sample.cells, on=CELL, validate="one_to_one")
+    wide = sample.rows.pivot(index=sample.keys, columns="fy", values="log_outcome").dropna()
+    cells = wide.index.to_frame(index=False).merge(
+        sample.cells, on=sample.keys, validate="one_to_one"
+    )
     means = wide.to_numpy().mean(axis=1)
     size = means - means.mean()
     changes = wide.to_numpy() - means[:, None]
-    common = np.hstack([_dummies(cells["pref_code"]), _dummies(cells["industry"])])
-    effects = np.linalg.pinv(common) @ changes
+    common = np.hstack([_dummies(cells[sample.place]), _dummies(cells["industry"])])
+    inverse = np.linalg.pinv(common)
+    effects = inverse @ changes
     own = changes - common @ effects
-    kept = 1 - np.einsum("ij,ji->i", common, np.linalg.pinv(common))  # of each cell's own variance
+    kept = 1 - (common * inverse.T).sum(axis=1)  # of each cell's own variance
     log_variance = np.log((own**2).mean(axis=1) / kept)
     slope, level = np.polyfit(size, log_variance, 1)
     # Estimates weigh cells alike, so it is the sum of the variances that has to be right.
@@ -93,18 +97,18 @@ def measure_process(sample: Sample) -> Process:
     paths = own / (scale * np.sqrt(kept))[:, None]
     years = own.T @ own
     years *= len(years) / np.trace(years)
-    n_prefectures = cells["pref_code"].nunique()
+    n_places = cells[sample.place].nunique()
     return Process(
         size=float(means.mean()),
         level=float(level),
         slope=float(slope),
         dispersion=_dispersion(log_variance - np.polyval((slope, level), size), years),
         years=years,
-        shared=_shared(own, scale, common, cells),
+        shared=_shared(own, scale, kept, lambda x: x - common @ (inverse @ x), cells),
         kurtosis=float((paths**4).mean() / (paths**2).mean() ** 2),
         paths=paths,
-        prefectures=_covariance(effects[:n_prefectures]),
-        industries=_covariance(effects[n_prefectures:]),
+        places=_covariance(effects[:n_places]),
+        industries=_covariance(effects[n_places:]),
     )
 
 
@@ -116,20 +120,35 @@ def _dispersion(excess: np.ndarray, years: np.ndarray) -> float:
     return float(np.sqrt(max(excess.var() - by_chance, 0)))
 
 
-def _shared(own: np.ndarray, scale: np.ndarray, common: np.ndarray, cells: pd.DataFrame) -> float:
+def _shared(
+    own: np.ndarray,
+    scale: np.ndarray,
+    kept: np.ndarray,
+    left: Callable[[np.ndarray], np.ndarray],
+    cells: pd.DataFrame,
+) -> float:
     """Return the share of variance common to a block and industry, by the method of moments.
 
     The mean product of two cells of one unit, over the mean square, is matched with what it would
-    be for the share in question once effects of prefecture and industry are taken out.
+    be for the share in question once effects of place and industry are residualised (`left`).
     """
     unit = pd.MultiIndex.from_frame(cells[["block", "industry"]]).factorize()[0]
-    alike = (unit[:, None] == unit[None, :]).astype(float)
-    taken_out = np.eye(len(own)) - common @ np.linalg.pinv(common)
-    pairs, found = alike - np.eye(len(own)), own @ own.T
-    ratio = (pairs * found).sum() / np.trace(found)
-    without = taken_out @ np.diag(scale**2) @ taken_out
-    full = taken_out @ (alike * np.outer(scale, scale)) @ taken_out
-    excess = [(pairs * each).sum() - ratio * np.trace(each) for each in (without, full)]
+    of_unit = _dummies(pd.Series(unit))
+
+    def pairs_and_squares(root: np.ndarray) -> tuple[float, float]:
+        """Sum ``root root'`` over pairs of cells of one unit, and over its diagonal."""
+        squares = (root**2).sum()
+        return ((of_unit.T @ root) ** 2).sum() - squares, squares
+
+    pairs, squares = pairs_and_squares(own)
+    # Of paths each on its own, the root is M diag(scale); of paths common to a unit, M S U.
+    alone = ((scale[:, None] * left(of_unit)) ** 2).sum()
+    own_squares = (scale**2 * kept).sum()
+    together = pairs_and_squares(left(scale[:, None] * of_unit))
+    excess = [
+        both - pairs / squares * square
+        for both, square in ((alone - own_squares, own_squares), together)
+    ]
     return float(np.clip(excess[0] / (excess[0] - excess[1]), 0, 1))
 
 
@@ -152,34 +171,47 @@ class Frame:
 
     Attributes
     ----------
-    cell, year, prefecture, industry : ndarray of int, n_rows
+    cell, year : ndarray of int, n_rows
         Codes from 0, of each row of the sample.
-    cell_prefecture, cell_industry, cell_unit : ndarray of int, n_cells
+    cell_place, cell_industry, cell_unit : ndarray of int, n_cells
         Codes of each cell; a unit is a block and industry.
     size : ndarray, n_cells
         Mean log outcome.
+    windows : ndarray, n_cells x n_years
+        What turns a path into the change of its cell: 1 over the years seen in the term, less 1
+        over those seen in the baseline.
     """
 
     cell: np.ndarray
     year: np.ndarray
-    cell_prefecture: np.ndarray
+    cell_place: np.ndarray
     cell_industry: np.ndarray
     cell_unit: np.ndarray
     size: np.ndarray
+    windows: np.ndarray
 
 
 def frame_of(sample: Sample) -> Frame:
     """Return the shape of a sample."""
     rows, cells = sample.rows, sample.cells
-    size = rows.groupby(CELL, sort=False)["log_outcome"].mean().to_numpy()
+    cell = rows.groupby(sample.keys, sort=False).ngroup().to_numpy()
+    year = pd.factorize(rows["fy"], sort=True)[0]
+    in_term = rows["in_term"].to_numpy()
+    windows = np.zeros((len(cells), year.max() + 1))
+    windows[cell, year] = np.where(
+        in_term,
+        1 / np.maximum(np.bincount(cell, in_term), 1)[cell],
+        -1 / np.maximum(np.bincount(cell, ~in_term), 1)[cell],
+    )
     return Frame(
-        cell=rows.groupby(CELL, sort=False).ngroup().to_numpy(),
-        year=pd.factorize(rows["fy"], sort=True)[0],
-        cell_prefecture=pd.factorize(cells["pref_code"], sort=True)[0],
+        cell=cell,
+        year=year,
+        cell_place=pd.factorize(cells[sample.place], sort=True)[0],
         cell_industry=pd.factorize(cells["industry"], sort=True)[0],
         # As inference.permute_targets numbers them, so that its labels fit.
         cell_unit=pd.MultiIndex.from_frame(cells[["industry", "block"]]).factorize(sort=True)[0],
-        size=size,
+        size=np.bincount(cell, rows["log_outcome"]) / np.bincount(cell),
+        windows=windows,
     )
 
 
@@ -197,6 +229,32 @@ def simulate(
     ----------
     sample : Sample
         Gives the cells and years that are seen; its figures are not used but for the cells' sizes.
+    process, n_panels, rng, shared, is_heavy
+        As in :func:`draw_paths`.
+
+    Returns
+    -------
+    ndarray, n_rows x n_panels
+        Log outcomes, in the order of ``sample.rows``.
+    """
+    frame = frame_of(sample)
+    paths = draw_paths(frame, process, n_panels, rng, shared, is_heavy)
+    return np.ascontiguousarray(paths[:, frame.cell, frame.year].T)
+
+
+def draw_paths(
+    frame: Frame,
+    process: Process,
+    n_panels: int,
+    rng: np.random.Generator,
+    shared: float | None = None,
+    is_heavy: bool = False,
+) -> np.ndarray:
+    """Draw a path over all years for every cell of every panel.
+
+    Parameters
+    ----------
+    frame : Frame
     process : Process
     n_panels : int
     rng : Generator
@@ -208,31 +266,31 @@ def simulate(
 
     Returns
     -------
-    ndarray, n_rows x n_panels
-        Log outcomes, in the order of ``sample.rows``.
+    ndarray, n_panels x n_cells x n_years
+        Log outcomes.
     """
-    frame = frame_of(sample)
     shared = process.shared if shared is None else shared
     n_cells, n_units = len(frame.size), frame.cell_unit.max() + 1
-    own = _draw_paths(process, (n_panels, n_cells), rng, is_heavy)
-    units = _draw_paths(process, (n_panels, n_units), rng, is_heavy)
-    paths = np.sqrt(1 - shared) * own + np.sqrt(shared) * units[:, frame.cell_unit]
+    paths = _draw_own(process, (n_panels, n_cells), rng, is_heavy)
+    units = _draw_own(process, (n_panels, n_units), rng, is_heavy)
+    paths *= np.sqrt(1 - shared)
+    paths += np.sqrt(shared) * units[:, frame.cell_unit]
     # Dispersion leaves the mean variance as it is. Real paths bring theirs along.
     spread = 0.0 if is_heavy else process.dispersion
     uneven = spread * rng.standard_normal((n_panels, n_cells)) - spread**2 / 2
     log_variance = process.level + process.slope * (frame.size - process.size) + uneven
     paths *= np.exp(log_variance / 2)[:, :, None]
     for covariance, of_cell in (
-        (process.prefectures, frame.cell_prefecture),
+        (process.places, frame.cell_place),
         (process.industries, frame.cell_industry),
     ):
         normal = rng.standard_normal((n_panels, of_cell.max() + 1, len(covariance)))
         paths += (normal @ _root(covariance).T)[:, of_cell]
     paths += frame.size[:, None]
-    return np.ascontiguousarray(paths[:, frame.cell, frame.year].T)
+    return paths
 
 
-def _draw_paths(
+def _draw_own(
     process: Process, shape: tuple[int, int], rng: np.random.Generator, is_heavy: bool
 ) -> np.ndarray:
     if is_heavy:

@@ -1,4 +1,4 @@
-"""The event study on trial: its band, the test of the years before, and what that test lets pass.
+"""The event study on trial: its joint test, the test of the years before, and what that lets pass.
 
 Where targeted cells are ahead all along, the estimate of the term is off by that trend times the
 years between the middle of the baseline and that of the term. The test of the years before is
@@ -16,36 +16,36 @@ import numpy as np
 import pandas as pd
 
 from clusterpolicy import effects, inference, results
-from clusterpolicy.methodtrials import estimators, simulation, trials
-from clusterpolicy.methodtrials.estimators import add_by_group
+from clusterpolicy.estimation.powertrial import CLOSE
+from clusterpolicy.estimation.scoretest import ScoreTest
+from clusterpolicy.methodtrials import simulation, trials
+from clusterpolicy.methodtrials.estimators import DECLARED
 from clusterpolicy.panel import Study
 
-DRIFTS = (0.0, 0.0025, 0.005, 0.01, 0.015, 0.02)  # growth a year by which targeted cells are ahead
+DRIFTS = (0.0, 0.005, 0.01, 0.02)  # growth a year by which targeted cells are ahead
+PANELS = 500
+DRAWS = 499
 MEASURES = {
     "warning": "test of the years before the term rejects",
     "band": "band of the event study leaves out zero in some year",
     "off": "bias of the estimate of the term",
     "off-unwarned": "bias where the test of the years before does not reject",
 }
-LIMIT = 0.05
 
 
 @dataclass(frozen=True)
 class _Year:
-    """The comparison of one year with the base year, ready for many outcomes."""
+    """The comparison of one year with the base year."""
 
-    contrast: estimators.SharedContrast
-    actual: inference.Weighed
-    pool: inference.Weighed
+    test: ScoreTest
     seen: np.ndarray
-    basis: np.ndarray
-    now: np.ndarray  # rows of the sample, of each cell seen
-    base: np.ndarray
+    now: int  # positions of the two years in a path
+    base: int
     ahead: int  # years after the base year
 
 
 class EventCourt:
-    """The event study of one sample, ready for many outcomes.
+    """The event study of one sample, ready for many panels.
 
     Parameters
     ----------
@@ -54,49 +54,60 @@ class EventCourt:
 
     def __init__(self, court: trials.Court):
         self.court = court
-        sample = court.sample
-        frame = simulation.frame_of(sample)
-        years = np.sort(sample.rows["fy"].unique())
-        row_of = np.full((len(sample.cells), len(years)), -1)
-        row_of[frame.cell, frame.year] = np.arange(len(frame.cell))
-        base_year = sample.design.base_year
-        base = row_of[:, np.searchsorted(years, base_year)]
-        n_units = len(court.actual)
-        self.years = {}
-        for fy, (seen, contrast) in effects.event_contrasts(sample).items():
-            now = row_of[seen, np.searchsorted(years, fy)]
-            whole = estimators.SharedContrast.of(contrast.collapse(court.unit[seen], n_units))
-            actual, pool = whole.weigh(court.actual[None]), whole.weigh(court.pool_labels)
-            self.years[fy] = _Year(
-                whole, actual, pool, seen, contrast.absorbed, now, base[seen], int(fy) - base_year
+        self.assignments = inference.permute_targets(
+            court.sample.cells, inference.YEAR_DRAWS, simulation.SEED
+        )
+        every = np.sort(court.sample.rows["fy"].unique())
+        base_year = court.sample.design.base_year
+        position = {int(fy): place for place, fy in enumerate(every)}
+        self.years = {
+            fy: _Year(
+                inference.score_test(changes, self.assignments.of_cells(seen)),
+                seen,
+                position[fy],
+                position[base_year],
+                fy - base_year,
             )
+            for fy, (seen, changes) in effects.changes_by_year(court.sample).items()
+        }
         self.before = [fy for fy in self.years if fy < base_year]
 
-    def outcomes(self, fy: int, outcome: np.ndarray) -> np.ndarray:
-        """Return what the effects leave of every unit in one year (n_units x n_panels)."""
-        year = self.years[fy]
-        change = outcome[year.now] - outcome[year.base]
-        change -= year.basis @ (year.basis.T @ change)
-        scores = add_by_group(self.court.unit[year.seen], change, len(self.court.actual))
-        return year.contrast.to_outcome @ scores
-
-    def statistics(self, fy: int, outcome: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-        """Return the statistic of no effect in one year, of the actual and other assignments.
+    def changes(self, fy: int, paths: np.ndarray, drift: float = 0.0) -> np.ndarray:
+        """Return the changes of one year against the base year, n_panels x n_cells seen.
 
         Parameters
         ----------
         fy : int
-        outcome : ndarray, n_units
-            One column of :meth:`outcomes`.
-        chosen : ndarray of int
-            Positions of the other assignments in the pool of the court.
+        paths : ndarray, n_panels x n_cells x n_years
+        drift : float
+            Growth a year by which targeted cells are ahead.
         """
         year = self.years[fy]
-        return year.pool.pick(chosen).led_by(year.actual).scores(outcome).statistic(0.0)
+        own = paths[:, year.seen, year.now] - paths[:, year.seen, year.base]
+        return own + np.log1p(drift) * year.ahead * year.test.actual
+
+    def statistics(self, fy: int, changes: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+        """Return the statistics of no effect in one year, n_panels x n_assignments.
+
+        Parameters
+        ----------
+        fy : int
+        changes : ndarray, n_panels x n_cells seen
+        chosen : ndarray of int
+            Assignments, as positions among the weights; the actual one, 0, first.
+        """
+        test = self.years[fy].test
+        return np.sqrt(test.weights.pick(chosen).squares(test.score(changes, CLOSE)))
+
+    def joint_p(self, paths: np.ndarray, drift: float, chosen: np.ndarray, years) -> np.ndarray:
+        """Return the p-value of no effect in any of some years, n_panels."""
+        found = [self.statistics(fy, self.changes(fy, paths, drift), chosen) for fy in years]
+        panels = zip(*found, strict=True)
+        return np.array([inference.JointTest.of(list(panel)).p_value for panel in panels])
 
 
 def try_trends(
-    study: Study, fields_map: str, n_panels: int = trials.PANELS, draws: int = trials.DRAWS
+    study: Study, fields_map: str, n_panels: int = PANELS, draws: int = DRAWS
 ) -> pd.DataFrame:
     """Try the event study of term 1 in panels with and without an older trend.
 
@@ -105,53 +116,35 @@ def try_trends(
     DataFrame
         One :class:`trials.Trial` a row.
     """
-    court = trials.Court(study, 1, fields_map, draws)
+    court = trials.Court(trials.samples_on_trial(study, fields_map)[0], draws)
     events = EventCourt(court)
-    rng = np.random.default_rng([simulation.SEED, *b"trends"])
-    p_before = {drift: [] for drift in DRIFTS}
-    p_all, estimates = [], []
-    for start in range(0, n_panels, trials.CHUNK):
-        n = min(trials.CHUNK, n_panels - start)
-        outcome = simulation.simulate(court.sample, court.process, n, rng)
-        estimates.append(_estimates(court, outcome))
-        left = {fy: events.outcomes(fy, outcome) for fy in events.years}
-        for panel in range(n):
-            chosen = court.some_assignments(rng)
-            for drift in DRIFTS:
-                asked = events.years if drift == 0 else events.before
-                found = [
-                    events.statistics(fy, _drifted(events, fy, left[fy][:, panel], drift), chosen)
-                    for fy in asked
-                ]
-                n_before = len(events.before)
-                p_before[drift].append(inference.JointTest.of(found[:n_before]).p_value)
-                if drift == 0:
-                    p_all.append(inference.JointTest.of(found).p_value)
-    stamp = results.input_stamp(study)
-    return _records(court, np.concatenate(estimates), p_before, np.array(p_all), stamp)
-
-
-def _drifted(events: EventCourt, fy: int, outcome: np.ndarray, drift: float) -> np.ndarray:
-    """Return the outcome of units once targeted cells are ahead by `drift` a year."""
-    year = events.years[fy]
-    return outcome + np.log1p(drift) * year.ahead * year.actual.weight[0]
-
-
-def _estimates(court: trials.Court, outcome: np.ndarray) -> np.ndarray:
-    regressor = court.triple.regressor(court.actual[None, court.unit])
-    return (regressor * court.triple.take_out(outcome)).sum(axis=0) / (regressor**2).sum()
-
-
-def _shift(court: trials.Court, drift: float) -> float:
-    """Return by how much a trend moves the estimate of the term, in logs."""
-    ahead = np.log1p(drift) * court.years_ahead * court.actual[court.unit][court.triple.cell]
-    return float(_estimates(court, ahead[:, None])[0])
+    rng = court.rng("trends")
+    p_before: dict[float, list] = {drift: [] for drift in DRIFTS}
+    estimates: dict[float, list] = {drift: [] for drift in DRIFTS}
+    p_all = []
+    for start in range(0, n_panels, court.chunk):
+        n = min(court.chunk, n_panels - start)
+        paths = simulation.draw_paths(court.frame, court.process, n, rng)
+        changes = np.einsum("pcy,cy->pc", paths, court.frame.windows)
+        chosen = np.r_[0, rng.integers(1, inference.YEAR_DRAWS + 1, draws)]
+        for drift in DRIFTS:
+            p_before[drift].append(events.joint_p(paths, drift, chosen, events.before))
+            moved = changes + court.ahead(drift)
+            estimates[drift].append(court.bench.estimates(moved)[DECLARED])
+        p_all.append(events.joint_p(paths, 0.0, chosen, events.years))
+    return _records(
+        court,
+        {drift: np.concatenate(each) for drift, each in estimates.items()},
+        {drift: np.concatenate(each) for drift, each in p_before.items()},
+        np.concatenate(p_all),
+        results.input_stamp(study),
+    )
 
 
 def _records(
     court: trials.Court,
-    estimates: np.ndarray,
-    p_before: dict[float, list[float]],
+    estimates: dict[float, np.ndarray],
+    p_before: dict[float, np.ndarray],
     p_all: np.ndarray,
     stamp: str,
 ) -> pd.DataFrame:
@@ -160,15 +153,14 @@ def _records(
         scenario = trials.Scenario("trend", "targeted cells ahead all along", drift=drift)
         common = trials.common_fields(court, scenario, "event-study", stamp)
         common |= {"method": "event study", "draws": court.draws, "effect": 100 * drift}
-        warned = np.array(p_before[drift]) <= LIMIT
-        off = estimates + _shift(court, drift)
+        warned = p_before[drift] <= trials.LIMIT
         found = {
             "warning": trials.share(warned),
-            "off": trials.mean(off),
-            "off-unwarned": trials.mean(off[~warned]),
+            "off": trials.mean(estimates[drift]),
+            "off-unwarned": trials.mean(estimates[drift][~warned]),
         }
         if drift == 0:
-            found["band"] = trials.share(p_all <= LIMIT)
+            found["band"] = trials.share(p_all <= trials.LIMIT)
         for measure, values in found.items():
             own = {
                 "result_id": f"{common['result_id']}-{10_000 * drift:.0f}-{measure}",

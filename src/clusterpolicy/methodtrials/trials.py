@@ -1,39 +1,41 @@
-"""Every method on trial: bias, coverage, rejections and power over panels whose effect is known.
+"""Every method on trial: rejections, bias and power over panels whose effect is known.
 
-The effects of a regression are the same in all panels, so they are taken out of a thousand
-outcomes at once. An effect of the same size added to all targeted cells moves estimate and
-interval by just that size in every method here, so panels without an effect tell power as well.
+A panel is reduced to one change per cell, all panels of a chunk are fitted at once, and every
+method sees the same panels and the same draws. Panels are reused from scenario to scenario, so that
+what differs between two scenarios is what their names say.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
 import scipy.stats
 
-from clusterpolicy import crosschecks, effects, inference, policy, results
-from clusterpolicy.estimation.contrast import GroupParts
-from clusterpolicy.methodtrials import simulation
-from clusterpolicy.methodtrials.estimators import (
-    Difference,
-    Found,
-    Regression,
-    SharedContrast,
-    add_by_group,
-    by_standard_errors,
-)
+from clusterpolicy import effects, inference, policy, results
+from clusterpolicy.estimation import huber
+from clusterpolicy.estimation.scoretest import LEVEL
+from clusterpolicy.methodtrials import estimators, simulation
+from clusterpolicy.methodtrials.estimators import BLOCK, BY_PLACE, DECLARED, FIRST, PERMUTED, REFIT
 from clusterpolicy.panel import Study
 
-PANELS = 1_000
-POOL = 9_999  # reassignments, as in the reports; each panel is tested with some of them,
-DRAWS = 199  # which keeps the level and costs a little power
-SIGNS = 99  # draws of the wild bootstrap in each panel
-EFFECT = 0.05  # the effect whose detection is counted: 5 percent
-POWER_EFFECTS = tuple(step / 100 for step in (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 15, 20, 25, 30))
+PANELS = 2_000
+POWER_PANELS = 1_000  # the first of them, with each effect
+BIAS_PANELS = 300  # the first of them: estimates cost a second fit
+REFIT_PANELS, REFIT_DRAWS = 100, 99  # a fit for each draw: one sample, few panels
+POOL = 9_999  # reassignments, as in the reports; each chunk of panels is tested with some of them
+DRAWS = 499
+CHUNK = 100  # panels that share draws
+CELLS_AT_A_TIME = 100_000  # panels of large samples come in smaller chunks
+LIMIT = 1 - LEVEL + 1e-9  # of p-values
+# Effects in the panels, percent, by term: from a few panels in which it is found to nearly all.
+POWER_EFFECTS = {1: (3, 5, 8, 10), 2: (10, 20, 30, 45), 3: (3, 5, 8, 12)}
 ALIKE = 0.25  # share of variance that blocks and industries have in common in the harder panels
-DRIFT = 0.01  # growth a year by which targeted cells are ahead all along in the harder panels
-CHUNK = 200  # panels held in memory at a time
+DRIFT = 0.01  # growth a year by which targeted cells are ahead all along
+UNEVEN = 0.5  # standard deviation of the log scale of units
+PLANT = 9.0  # by what a plant multiplies its cell: Aomori's non-ferrous metals in FY2006
+SHOCK = 0.1  # standard deviation of what a block's targeted industries have in common
 
 
 @dataclass(frozen=True)
@@ -43,66 +45,82 @@ class Scenario:
     Attributes
     ----------
     name, label : str
+    source : str
+        ``"drawn"`` by ``simulation``, ``"heavy"`` (its real paths), ``"alike"`` (more in common);
+        ``"real"``: the real changes; ``"signs"``: their residuals with a sign for each unit;
+        ``"moved"``: their residuals moved among the units of an industry.
     is_redrawn : bool
         Draw the targets anew for every panel, as the permutation test supposes they were.
-    is_real : bool
-        Keep the real figures; only targets are drawn.
-    shared : float, optional
-        Share of variance common to a block and industry; as measured if not given.
-    is_heavy : bool
-        Draw real paths of cells, with their tails.
-    drift : float
-        Growth a year by which targeted cells are ahead, before the term as in it.
     is_uneven : bool
-        What the estimate leaves of the real figures, each block and industry with a random sign:
-        targeted units vary as much as they really do.
+        Multiply what the effects leave of every unit by a scale of its own.
+    plant : str
+        Multiply one cell, ``"targeted"`` or ``"other"``, in the term.
+    shock, drift : float
+        Standard deviation of a shock to a block's targeted cells; growth a year by which targeted
+        cells are ahead.
     terms : tuple of int
         Terms whose main sample is taken.
-    times : int
-        How many times as many panels are drawn as in other scenarios.
+    on_few_units : bool
+        Tried on the other base of term 2 too, which has five targeted units.
+    has_power : bool
+        Effects are added, one after the other.
+    meets_printed : bool
+        The effect that is printed as detectable is added.
     """
 
     name: str
     label: str
+    source: str = "drawn"
     is_redrawn: bool = False
-    is_real: bool = False
-    shared: float | None = None
-    is_heavy: bool = False
-    drift: float = 0.0
     is_uneven: bool = False
-    terms: tuple[int, ...] = (1,)
-    times: int = 1
+    plant: str = ""
+    shock: float = 0.0
+    drift: float = 0.0
+    terms: tuple[int, ...] = (1, 2, 3)
+    on_few_units: bool = False
+    has_power: bool = False
+    meets_printed: bool = False
 
 
+FIXED, TARGETED_PLANT, COMMON_SHOCK, AHEAD = "fixed", "plant", "shock", "drift"
 SCENARIOS = (
     Scenario("redrawn", "targets redrawn", is_redrawn=True),
-    # What the reports promise is held against this one first.
-    Scenario("fixed", "targets as they were", terms=(1, 2, 3), times=2),
-    Scenario("real", "real figures, targets redrawn", True, True, terms=(1, 2, 3)),
-    Scenario("heavy", "tails of the real figures", is_heavy=True),
-    Scenario("alike", "cells alike within blocks", shared=ALIKE),
-    Scenario("uneven", "units as uneven as they are", is_uneven=True, terms=(1, 2, 3)),
-    Scenario("drift", "targeted cells ahead all along", drift=DRIFT),
+    Scenario(FIXED, "targets as they were", on_few_units=True, has_power=True, meets_printed=True),
+    Scenario("real", "real figures, targets redrawn", "real", is_redrawn=True),
+    Scenario("heavy", "tails of the real figures", "heavy"),
+    Scenario("alike", "cells alike within blocks", "alike"),
+    Scenario("signs", "real residuals, signs by unit", "signs", on_few_units=True),
+    Scenario("moved", "real residuals, moved among units", "moved", meets_printed=True),
+    Scenario("uneven", "units of uneven scale", is_uneven=True, on_few_units=True),
+    Scenario(
+        TARGETED_PLANT,
+        "a targeted plant opens",
+        plant="targeted",
+        on_few_units=True,
+        has_power=True,
+        meets_printed=True,
+    ),
+    Scenario("other-plant", "a plant opens elsewhere", plant="other"),
+    Scenario(COMMON_SHOCK, "a shock to a block's targets", shock=SHOCK),
+    Scenario(AHEAD, "targeted cells ahead all along", drift=DRIFT, terms=(1,)),
 )
-METHODS = {
-    "permutation": "permutation of targets, as in the reports",
-    "strict": "permutation, by units of the estimate alone",
-    "wild": "wild bootstrap by prefecture",
-    "prefecture": "standard error by prefecture",
-    "block": "standard error by block",
-    "independent": "standard error of independent figures",
-    "two-way": "two-way comparison, by prefecture",
+# What no test is meant to hold against: there is a difference, though not by the policy.
+UNHELD = (COMMON_SHOCK, AHEAD)
+REFITTED = ("signs",)
+WAYS = (*PERMUTED, BY_PLACE)
+POWER_WAYS = (DECLARED, BLOCK, FIRST, *(w for w, each in PERMUTED.items() if each.is_candidate))
+METHODS = {way: each.label for way, each in PERMUTED.items()} | {
+    BY_PLACE: "standard error by prefecture",
+    REFIT: "Huber coefficient, fitted anew for every draw",
 }
-# What a method promises, in percent of panels.
-PROMISED = {"coverage": 100 * inference.LEVEL, "rejection": round(100 * (1 - inference.LEVEL), 9)}
 MEASURES = {
     "bias": "bias",
-    "coverage": "coverage of the interval",
     "rejection": "rejections without an effect",
     "power": "detections of an effect",
-    "spread": "standard deviation of the estimate",
-    "detectable": "effect printed as detectable, median panel",
-    "power-at-detectable": "detections of the effect printed as detectable",
+    "power-at-size": "detections at the level that rejects in 5 percent without an effect",
+    "smallest": "smallest effect found in 80 percent",
+    "smallest-at-size": "smallest effect found in 80 percent at that level",
+    "detectable": "effect printed as detectable",
 }
 
 
@@ -129,142 +147,226 @@ class Trial(results.Estimate):
     n_panels: int = 0
 
 
+@dataclass(frozen=True)
+class Found:
+    """What the methods found in the panels of one scenario.
+
+    Attributes
+    ----------
+    p_values : dict of (way, effect) to ndarray, n_panels
+        Of no effect; effects in percent.
+    estimates : dict of way to ndarray
+        In logs, of the first panels; empty where targets are redrawn.
+    """
+
+    p_values: dict[tuple[str, float], np.ndarray]
+    estimates: dict[str, np.ndarray]
+
+
 class Court:
-    """The sample of one term, ready to try every method on it.
+    """A sample, ready to try every method on it.
 
     Parameters
     ----------
-    study : Study
-    term : int
-    fields_map : str
+    sample : effects.Sample
+        Any: places may be prefectures or municipalities. Scenarios that ``simulation`` draws need
+        cells that are seen in every year; those made of real residuals do not.
     draws : int
         Reassignments of each permutation test.
+    pool : int
+        Reassignments they are chosen among.
     """
 
-    def __init__(self, study: Study, term: int, fields_map: str, draws: int = DRAWS):
-        design = effects.main_design(study, term, policy.CLOCKS[0], fields_map)
-        self._take(effects.cell_sample(study, design), draws)
+    def __init__(self, sample: effects.Sample, draws: int = DRAWS, pool: int = POOL):
+        self.sample, self.draws = sample, draws
+        self.frame = simulation.frame_of(sample)
+        self.bench = estimators.Bench(sample, pool, simulation.SEED)
+        self.chunk = min(CHUNK, draws, max(CELLS_AT_A_TIME // len(sample.cells), 10))
+        self._paths: dict[tuple[str, int], np.ndarray] = {}
 
-    def _take(self, sample: effects.Sample, draws: int) -> None:
-        self.sample = sample
-        self.process = simulation.measure_process(self.sample)
-        self.triple = Regression(self.sample, ("pref_code", "industry"))
-        self.two_way = Regression(self.sample, ())
-        self.draws = draws
-        labels = inference.permute_targets(self.sample.cells, POOL, simulation.SEED)
-        n_units = labels.labels.shape[1]
-        self.unit = labels.unit
-        whole = effects.TripleDifference(self.sample).contrast
-        self.contrast = SharedContrast.of(whole.collapse(self.unit, n_units))
-        self.actual = (np.bincount(self.unit, labels.actual, n_units) > 0).astype(float)
-        self.pool_labels = labels.labels
-        self.pool = self.contrast.weigh(labels.labels)
-        years = self.sample.rows["fy"].to_numpy()
-        self.years_ahead = years - sample.design.base_year
+    @cached_property
+    def process(self) -> simulation.Process:
+        """What moves the figures of the sample."""
+        return simulation.measure_process(self.sample)
 
-    def try_methods(self, scenario: Scenario, n_panels: int) -> dict[str, Found]:
-        """Return what each method found in every panel of a scenario."""
-        rng = np.random.default_rng([simulation.SEED, *scenario.name.encode()])
-        parts = [
-            self.try_panels(outcome, targets, rng)
-            for outcome, targets in self._panels(scenario, n_panels, rng)
-        ]
-        return {name: Found.joined([part[name] for part in parts]) for name in METHODS}
-
-    def _panels(
-        self, scenario: Scenario, n_panels: int, rng: np.random.Generator
-    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield outcomes (n_rows x n or 1) and targets of units (n or 1 x n_units), by chunks."""
-        for start in range(0, n_panels, CHUNK):
-            n = min(CHUNK, n_panels - start)
-            targets = self.actual[None, :]
-            if scenario.is_redrawn:
-                seed = int(rng.integers(2**32))
-                targets = inference.permute_targets(self.sample.cells, n, seed).labels
-            if scenario.is_real:
-                yield self.sample.rows["log_outcome"].to_numpy()[:, None], targets
-                continue
-            if scenario.is_uneven:
-                yield self._turned(n, rng), targets
-                continue
-            outcome = simulation.simulate(
-                self.sample, self.process, n, rng, scenario.shared, scenario.is_heavy
-            )
-            if scenario.drift:
-                ahead = np.log1p(scenario.drift) * self.years_ahead
-                outcome += (self.actual[self.unit][self.triple.cell] * ahead)[:, None]
-            yield outcome, targets
-
-    def _turned(self, n: int, rng: np.random.Generator) -> np.ndarray:
-        """Return what the estimate leaves of the real figures, signs drawn by unit (n_rows x n)."""
-        regressor = self.triple.regressor(self.actual[None, self.unit])
-        rest = self.triple.take_out(self.sample.rows[["log_outcome"]].to_numpy())
-        rest -= regressor * ((regressor * rest).sum() / (regressor**2).sum())
-        signs = rng.choice([-1.0, 1.0], (len(self.actual), n))
-        return rest * signs[self.unit[self.triple.cell]]
-
-    def try_panels(
-        self, outcome: np.ndarray, targets: np.ndarray, rng: np.random.Generator
-    ) -> dict[str, Found]:
-        """Return what each method found for outcomes (n_rows x n) and targets of units (n x)."""
-        of_cells = targets[:, self.unit]
-        left, regressor = self.triple.take_out(outcome), self.triple.regressor(of_cells)
-        ways = ("prefecture", "block", "independent")
-        plain = by_standard_errors(
-            self.two_way,
-            self.two_way.take_out(outcome),
-            self.two_way.regressor(of_cells),
-            ("prefecture",),
+    @cached_property
+    def detectable(self) -> float:
+        """The effect printed as detectable for the real sample, in logs: that of the records."""
+        assignments = inference.permute_targets(self.sample.cells)
+        return inference.detectable_effect(
+            inference.score_test(self.bench.changes, assignments, self.sample.k)
         )
-        return {
-            **self._permute(left, targets, rng),
-            "wild": self._bootstrap(left, regressor, rng),
-            **by_standard_errors(self.triple, left, regressor, ways),
-            "two-way": plain["prefecture"],
-        }
 
-    def _bootstrap(
-        self, left: np.ndarray, regressor: np.ndarray, rng: np.random.Generator
-    ) -> Found:
-        """Run the wild bootstrap of the reports on every panel."""
-        code = self.triple.groups["prefecture"]
-        score = add_by_group(code, regressor * left)
-        norm = add_by_group(code, regressor**2)
-        ours, theirs = (self.triple.effects_by_group(each) for each in (regressor, left))
-        tests = []
-        for panel in range(score.shape[1]):
-            parts = GroupParts(
-                score[:, panel],
-                norm[:, panel % norm.shape[1]],
-                ours[panel % len(ours)],
-                theirs[panel % len(theirs)],
+    def rng(self, name: str) -> np.random.Generator:
+        """Return the generator of one scenario of this sample, whatever was drawn before."""
+        design = self.sample.design
+        words = f"{design.term.number} {design.base} {design.outcome} {name}"
+        return np.random.default_rng([simulation.SEED, *words.encode()])
+
+    def panels(self, scenario: Scenario, n_panels: int) -> Iterator[tuple[np.ndarray, ...]]:
+        """Yield the changes of some panels, their assignments and which each was given.
+
+        Yields
+        ------
+        changes : ndarray, n x n_cells
+            Or one row that all have in common.
+        rows : ndarray of int, 1 + n_draws
+            Positions among the weights of the bench.
+        own : ndarray of int, n
+            Positions among `rows`.
+        """
+        rng = self.rng(scenario.name)
+        for start in range(0, n_panels, self.chunk):
+            n = min(self.chunk, n_panels - start)
+            rows = rng.integers(1, self.bench.pool + 1, self.draws + 1)
+            own = np.arange(n)
+            if not scenario.is_redrawn:
+                rows[0] = 0
+                own = np.zeros(n, int)
+            yield self._changes(scenario, slice(start, start + n), n_panels, rng), rows, own
+
+    def _changes(
+        self, scenario: Scenario, part: slice, n_panels: int, rng: np.random.Generator
+    ) -> np.ndarray:
+        bench, n = self.bench, part.stop - part.start
+        residual = bench.test.fit.residual[0]
+        if scenario.source == "real":
+            return bench.changes.change[None, :]
+        if scenario.source == "signs":
+            changes = (
+                residual * rng.choice([-1.0, 1.0], (n, bench.test.n_units))[:, bench.test.unit]
             )
-            estimate = parts.score.sum() / parts.norm.sum()
-            weights = rng.choice([-1.0, 1.0], (SIGNS, len(score)))
-            test = crosschecks.bootstrap_with(Difference(estimate, parts, len(score)), weights)
-            tests.append((estimate, test.low, test.high, np.nan))
-        return Found(*np.array(tests).T)
+        elif scenario.source == "moved":
+            unit, industry = bench.test.unit, bench.changes.layout.industry
+            changes = moved_among_units(residual * bench.root, unit, industry, n, rng) / bench.root
+        else:
+            changes = self._drawn(scenario.source, n_panels)[part].copy()
+        if scenario.is_uneven:
+            layout = bench.changes.layout
+            changes = huber.fit(layout, changes, k=huber.LEAST_SQUARES).residual
+            scale = np.exp(UNEVEN * rng.standard_normal((n, bench.test.n_units)))
+            changes *= scale[:, bench.test.unit]
+        if scenario.plant:
+            sort = np.flatnonzero(bench.actual == (scenario.plant == "targeted"))
+            changes[np.arange(n), rng.choice(sort, n)] += np.log(PLANT)
+        if scenario.shock:
+            block = bench.assignments.block
+            common = scenario.shock * rng.standard_normal((n, block.max() + 1))
+            changes += common[:, block[bench.test.unit]] * bench.actual
+        if scenario.drift:
+            changes += self.ahead(scenario.drift)
+        return changes
 
-    def some_assignments(self, rng: np.random.Generator) -> np.ndarray:
-        """Choose some of the pool of reassignments, by their positions."""
-        return rng.integers(len(self.pool.norm), size=self.draws)
+    def _drawn(self, source: str, n_panels: int) -> np.ndarray:
+        """Return the changes of simulated panels, the same for every scenario."""
+        key = source, n_panels
+        if key not in self._paths:
+            shared = ALIKE if source == "alike" else None
+            rng = self.rng(f"panels {source}")
+            parts = []
+            for start in range(0, n_panels, self.chunk):
+                n = min(self.chunk, n_panels - start)
+                paths = simulation.draw_paths(
+                    self.frame, self.process, n, rng, shared, source == "heavy"
+                )
+                parts.append(np.einsum("pcy,cy->pc", paths, self.frame.windows))
+            self._paths[key] = np.concatenate(parts)
+        return self._paths[key]
 
-    def _permute(
-        self, left: np.ndarray, targets: np.ndarray, rng: np.random.Generator
-    ) -> dict[str, Found]:
-        """Run the test of the reports on every panel, and the stricter one."""
-        unit = self.unit[self.triple.cell]
-        by_unit = add_by_group(unit, self.triple.in_term[:, None] * left)
-        outcomes, actual = self.contrast.to_outcome @ by_unit, self.contrast.weigh(targets)
-        tests: dict[str, list] = {"permutation": [], "strict": []}
-        for panel in range(max(left.shape[1], len(targets))):
-            others = self.pool.pick(self.some_assignments(rng))
-            drawn = others.led_by(actual.pick([panel % len(targets)]))
-            outcome = outcomes[:, panel % left.shape[1]]
-            for way, pooled in (("permutation", inference.POOLED), ("strict", 0.0)):
-                test = inference.invert(drawn.scores(outcome, pooled))
-                tests[way].append((test.estimate, test.low, test.high, test.spread))
-        return {way: Found(*np.array(values).T) for way, values in tests.items()}
+    def ahead(self, drift: float) -> np.ndarray:
+        """Return what growth of targeted cells by `drift` a year adds to the changes, n_cells."""
+        years = np.sort(self.sample.rows["fy"].unique()) - self.sample.design.base_year
+        return np.log1p(drift) * (self.frame.windows @ years) * self.bench.actual
+
+    def try_scenario(
+        self,
+        scenario: Scenario,
+        n_panels: int,
+        effects_pct: tuple[float, ...] = (),
+        n_power: int = POWER_PANELS,
+    ) -> Found:
+        """Return what each method finds in every panel, without an effect and with some."""
+        p_values: dict[tuple[str, float], list] = {}
+        estimates: dict[str, list] = {DECLARED: [], FIRST: []}
+        tried = 0
+        for changes, rows, own in self.panels(scenario, n_panels):
+            for effect in (0.0, *(effects_pct if tried < n_power else ())):
+                moved = changes + np.log1p(effect / 100) * self.bench.actual
+                ways = list(POWER_WAYS if effect else WAYS)
+                for way, found in self.bench.p_values(moved, rows, own, ways).items():
+                    p_values.setdefault((way, effect), []).append(found)
+            if tried < BIAS_PANELS and not scenario.is_redrawn:
+                for way, found in self.bench.estimates(changes).items():
+                    estimates[way].append(found)
+            tried += len(own)
+        return Found(
+            {key: np.concatenate(parts) for key, parts in p_values.items()},
+            {way: np.concatenate(parts) for way, parts in estimates.items() if parts},
+        )
+
+    def refit(self, scenario: Scenario) -> np.ndarray:
+        """Return the p-values of the coefficient fitted anew for every draw, in few panels."""
+        found = [
+            self.bench.refit_p(changes, rows[: 1 + REFIT_DRAWS])
+            for changes, rows, _ in self.panels(scenario, REFIT_PANELS)
+        ]
+        return np.concatenate(found)
+
+
+def moved_among_units(
+    residual: np.ndarray,
+    unit: np.ndarray,
+    industry: np.ndarray,
+    n_panels: int,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Give every unit the residuals of a unit of its industry, in random order and sign.
+
+    A unit with more cells than its source takes the rest from other cells of the industry, each
+    with a sign of its own, so that no residual of the source counts twice.
+
+    Parameters
+    ----------
+    residual : ndarray, n_cells
+    unit, industry : ndarray of int, n_cells
+    n_panels : int
+    rng : Generator
+
+    Returns
+    -------
+    ndarray, n_panels x n_cells
+    """
+    out = np.empty((n_panels, len(residual)))
+    for each in np.unique(industry):
+        cells = np.flatnonzero(industry == each)
+        groups = [cells[unit[cells] == one] for one in np.unique(unit[cells])]
+        place = np.full((len(groups), max(map(len, groups))), -1)
+        for position, group in enumerate(groups):
+            place[position, : len(group)] = group
+        source = rng.permuted(np.tile(np.arange(len(groups)), (n_panels, 1)), axis=1)
+        own = place[source]
+        order = (rng.random(own.shape) + (own < 0)).argsort(axis=2)
+        own = np.take_along_axis(own, order, axis=2)
+        sign = np.broadcast_to(rng.choice([-1.0, 1.0], (*source.shape, 1)), own.shape)
+        more = rng.choice(cells, own.shape)
+        signs = rng.choice([-1.0, 1.0], own.shape)
+        values = np.where(own < 0, residual[more] * signs, residual[own] * sign)
+        out[:, place[place >= 0]] = values[:, place >= 0]
+    return out
+
+
+def samples_on_trial(study: Study, fields_map: str) -> list[effects.Sample]:
+    """Return the main sample of every term, and that of term 2 on its other base."""
+    designs = [
+        design
+        for term in (1, 2, 3)
+        for design in effects.designs_of_term(study, term)
+        if design.sample == effects.MAIN_SAMPLE
+        and design.term.clock == policy.CLOCKS[0]
+        and design.fields_map == fields_map
+        and (design.is_main or term == 2)
+    ]
+    return [effects.cell_sample(study, design) for design in designs]
 
 
 def try_all(
@@ -283,15 +385,44 @@ def try_all(
     """
     stamp = results.input_stamp(study)
     records: list[Trial] = []
-    for term in sorted({term for scenario in SCENARIOS for term in scenario.terms}):
-        court = Court(study, term, fields_map, draws)
-        for scenario in (each for each in SCENARIOS if term in each.terms):
-            tell(f"term {term}: {scenario.label}")
-            for way, found in court.try_methods(scenario, scenario.times * n_panels).items():
-                common = common_fields(court, scenario, way, stamp)
-                common["draws"] = {"permutation": draws, "strict": draws, "wild": SIGNS}.get(way, 0)
-                records += measure_method(found, common)
+    for sample in samples_on_trial(study, fields_map):
+        court = Court(sample, draws)
+        design = sample.design
+        for scenario in SCENARIOS:
+            if design.term.number in scenario.terms and (design.is_main or scenario.on_few_units):
+                tell(f"term {design.term.number}, {design.base}: {scenario.label}")
+                effects_pct = POWER_EFFECTS[design.term.number] if scenario.has_power else ()
+                is_refitted = design.is_main and design.term.number == 2
+                records += try_court(court, scenario, n_panels, effects_pct, is_refitted, stamp)
     return results.to_frame(records)
+
+
+def try_court(
+    court: Court,
+    scenario: Scenario,
+    n_panels: int,
+    effects_pct: tuple[float, ...] = (),
+    is_refitted: bool = False,
+    stamp: str = "",
+) -> list[Trial]:
+    """Try one scenario on one sample, and measure what every method found."""
+    if scenario.meets_printed and np.isfinite(court.detectable):
+        effects_pct = (*effects_pct, percent(court.detectable))
+    found = court.try_scenario(scenario, n_panels, tuple(sorted(effects_pct)))
+    records = []
+    for way in WAYS:
+        common = common_fields(court, scenario, way, stamp)
+        records += measure_way(found, way, common)
+    if scenario.meets_printed:
+        common = common_fields(court, scenario, DECLARED, stamp)
+        records.append(
+            _record(common, "detectable", n_panels=0, estimate=percent(court.detectable))
+        )
+    if is_refitted and scenario.name in REFITTED:
+        p_values = court.refit(scenario)
+        common = common_fields(court, scenario, REFIT, stamp) | {"draws": REFIT_DRAWS}
+        records += measure_way(Found({(REFIT, 0.0): p_values}, {}), REFIT, common)
+    return records
 
 
 def together(*tried: pd.DataFrame) -> pd.DataFrame:
@@ -303,7 +434,7 @@ def common_fields(court: Court, scenario: Scenario, way: str, stamp: str) -> dic
     """Return what all records of one method in one scenario say."""
     design, cells, rows = court.sample.design, court.sample.cells, court.sample.rows
     return {
-        "result_id": f"methods-t{design.term.number}-{scenario.name}-{way}",
+        "result_id": f"methods-t{design.term.number}-{design.base}-{scenario.name}-{way}",
         "term": design.term.number,
         "outcome": design.outcome,
         "design": "simulation",
@@ -313,8 +444,10 @@ def common_fields(court: Court, scenario: Scenario, way: str, stamp: str) -> dic
         "fields_map": design.fields_map,
         "sample": scenario.label,
         "method": METHODS.get(way, way),
+        "draws": court.draws if way in PERMUTED else 0,
         "n_cells": len(cells),
         "n_targeted": int(cells["is_targeted"].sum()),
+        "n_units": court.bench.assignments.n_targeted_units,
         "n_blocks": cells["block"].nunique(),
         "n_observations": len(rows),
         "baseline_years": "-".join(map(str, design.baseline_years)),
@@ -325,50 +458,62 @@ def common_fields(court: Court, scenario: Scenario, way: str, stamp: str) -> dic
     }
 
 
-def measure_method(found: Found, common: dict) -> list[Trial]:
+def _record(common: dict, measure: str, n_panels: int, effect: float = 0.0, **values) -> Trial:
+    name = f"{measure}-{effect:.1f}" if effect else measure
+    own = {
+        "result_id": f"{common['result_id']}-{name}",
+        "outcome_label": MEASURES[measure],
+        "measure": measure,
+        "effect": effect,
+        "n_panels": n_panels,
+    }
+    return Trial(**{**common, **own, **values})
+
+
+def measure_way(found: Found, way: str, common: dict) -> list[Trial]:
     """Turn what one method found in each panel into its records."""
-    n = len(found.estimate)
-    covered = (found.low <= 0) & (found.high >= 0)
-
-    def record(measure: str, effect: float = 0.0, **values) -> Trial:
-        name = f"{measure}-{round(100 * effect)}" if measure == "power" else measure
-        return Trial(
-            **{**common, "result_id": f"{common['result_id']}-{name}"},
-            outcome_label=MEASURES[measure],
-            measure=measure,
-            effect=100 * effect,
-            n_panels=n,
-            **values,
-        )
-
-    records = [
-        record("bias", **mean(found.estimate)),
-        record("spread", estimate=100 * found.estimate.std(ddof=1)),
-        record("coverage", **share(covered)),
-        record("rejection", **share(~covered)),
-    ]
-    for effect in POWER_EFFECTS:
-        shift = np.log1p(effect)
-        detected = (found.low + shift > 0) | (found.high + shift < 0)
-        records.append(record("power", effect, **share(detected)))
-    if common["way"] == "permutation":
-        printed = np.array([inference.smallest_detectable(each) for each in found.spread])
-        middle = float(np.median(printed))
-        found_it = (found.low + middle > 0) | (found.high + middle < 0)
-        records.append(record("detectable", estimate=_percent(middle)))
-        records.append(record("power-at-detectable", np.expm1(middle), **share(found_it)))
+    null = found.p_values[way, 0.0]
+    records = [_record(common, "rejection", len(null), **share(null <= LIMIT))]
+    if way in found.estimates:
+        estimates = found.estimates[way]
+        records.append(_record(common, "bias", len(estimates), **mean(estimates)))
+    tried = sorted(effect for key, effect in found.p_values if key == way and effect)
+    if not tried:
+        return records
+    for measure, shares in _powers(found, way, tried).items():
+        for effect, values in zip(tried, shares, strict=True):
+            n = len(found.p_values[way, effect])
+            records.append(_record(common, measure, n, effect, **values))
+        if len(tried) < 2:
+            continue
+        power = np.array([each["estimate"] for each in shares]) / 100
+        least = estimators.smallest_found(np.array(tried), power, inference.POWER)
+        name = measure.replace("power", "smallest")
+        records.append(_record(common, name, n, estimate=least))
     return records
+
+
+def _powers(found: Found, way: str, tried: list[float]) -> dict[str, list[dict]]:
+    """Return the shares in which effects are found: at 5 percent, and at equal size."""
+    null, size = found.p_values[way, 0.0], 1 - LEVEL
+    plain, at_size = [], []
+    for effect in tried:
+        p_values = found.p_values[way, effect]
+        plain.append(share(p_values <= LIMIT))
+        part = estimators.power_at_size(null, p_values, size)
+        at_size.append({"estimate": 100 * part, "unit": "percent of panels"})
+    return {"power": plain, "power-at-size": at_size}
 
 
 def mean(values: np.ndarray) -> dict:
     """Return the mean of log values in percent, with its Monte Carlo error and interval."""
     error = values.std(ddof=1) / np.sqrt(len(values))
-    half = scipy.stats.norm.ppf((1 + inference.LEVEL) / 2) * error
+    half = scipy.stats.norm.ppf((1 + LEVEL) / 2) * error
     middle = values.mean()
     return {
-        "estimate": _percent(middle),
-        "low": _percent(middle - half),
-        "high": _percent(middle + half),
+        "estimate": percent(middle),
+        "low": percent(middle - half),
+        "high": percent(middle + half),
         "std_error": 100 * error,
     }
 
@@ -376,9 +521,7 @@ def mean(values: np.ndarray) -> dict:
 def share(happened: np.ndarray) -> dict:
     """Return a share of panels in percent, with its Monte Carlo error and Wilson interval."""
     part = happened.mean()
-    ends = scipy.stats.binomtest(int(happened.sum()), len(happened)).proportion_ci(
-        inference.LEVEL, "wilson"
-    )
+    ends = scipy.stats.binomtest(int(happened.sum()), len(happened)).proportion_ci(LEVEL, "wilson")
     return {
         "estimate": 100 * part,
         "low": 100 * ends.low,
@@ -388,5 +531,6 @@ def share(happened: np.ndarray) -> dict:
     }
 
 
-def _percent(log_value: float) -> float:
+def percent(log_value: float) -> float:
+    """Return a difference of logs in percent."""
     return float(100 * np.expm1(log_value))

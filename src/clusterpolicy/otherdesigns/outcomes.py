@@ -1,74 +1,39 @@
-"""Further outcomes of cells: shipments, jobs, plants and shipments per job, from rung 2.
+"""Further outcomes, at the finest unit that the figures allow: municipality x industry group.
 
-The triple difference and the permutation of the main estimate, on prefecture x industry group
-cells added up from municipalities that are told for their whole area in every year: as towns became
-cities, more of each industry was told, and that is not growth.
+Plants, jobs, shipments and shipments per job of cells seen in every year, and whether a cell lost
+its last plant or got a first one. Cells are compared within their municipality and industry, with
+effects of both; targets are those of the block and industry that a cell lies in.
 """
 
 import numpy as np
 import pandas as pd
 
 from clusterpolicy import crosschecks, effects, inference, policy, results
-from clusterpolicy.effects import CELL, Design, Sample
+from clusterpolicy.effects import Design, Sample
+from clusterpolicy.estimation import huber
 from clusterpolicy.finerdata.finer import FinerStudy
-from clusterpolicy.otherdesigns import exposure, synthetic
-from clusterpolicy.otherdesigns.synthetic import percent
+from clusterpolicy.otherdesigns import exposure, services, synthetic
 from clusterpolicy.panel import Study
 from clusterpolicy.results import Estimate
 
-DESIGN = "triple difference"
 BASE = "census"
+PLACE = "muni_code_2015"
 # 2001 was coded by another revision and sampled before newspapers and publishing left.
 FIRST_YEAR, LAST_YEAR = 2002, 2012
-DRAWS = 1_999
-TERMS = (2, 3)  # no municipality's industries are told before 2001
+TERMS = (2, 3)  # no municipality's industries are reported before 2001
+PLANTS = "establishments"
 MEASURES = {
-    "shipments": ("shipments_million_yen",),
+    "establishments": (PLANTS,),
     "employees": ("employees",),
-    "establishments": ("establishments",),
+    "shipments": ("shipments_million_yen",),
     "shipments_per_employee": ("shipments_million_yen", "employees"),
 }
-
-
-def cell_rows(finer: FinerStudy, outcome: str, years: tuple[int, int]) -> pd.DataFrame:
-    """Add the municipalities of a prefecture and industry group up.
-
-    Shipments and jobs of an industry with one or two plants are hidden in many years: such a
-    municipality counts in an industry only if told in every year, so that a sum never grows by
-    being told. Establishments are never hidden.
-
-    Parameters
-    ----------
-    finer : FinerStudy
-    outcome : str
-        Key of ``MEASURES``.
-    years : tuple of int
-        First and last year.
-
-    Returns
-    -------
-    DataFrame
-        ``pref_code``, ``industry``, ``fy`` (calendar year of the survey) and ``log_outcome``.
-    """
-    measures = list(MEASURES[outcome])
-    units = finer.units
-    groups = finer.municipal_groups
-    groups = groups[
-        groups["muni_code_2015"].isin(units.loc[units["is_constant"], "muni_code_2015"])
-        & groups["year"].between(*years)
-    ]
-    if measures != ["establishments"]:
-        is_told = (groups[[f"{each}_status" for each in measures]] == "observed").all(axis=1)
-        groups = groups[is_told]
-        of_unit = groups.groupby(["muni_code_2015", "industry_group"])["year"]
-        groups = groups[of_unit.transform("size") == years[1] - years[0] + 1]
-    sums = groups.groupby(["pref_code", "industry_group", "year"], as_index=False)[measures].sum()
-    sums = sums[(sums[measures] > 0).all(axis=1)]
-    logs = np.log(sums[measures[0]])
-    if len(measures) == 2:
-        logs = logs - np.log(sums[measures[1]])
-    renamed = sums.rename(columns={"industry_group": "industry", "year": "fy"})
-    return renamed[[*CELL, "fy"]].assign(log_outcome=logs)
+# A cell with plants in every year of the baseline that has none at the end of the term, and one
+# without in any year of the baseline that has some.
+LOST, GAINED = "last_plant_lost", "first_plant_gained"
+EXTENSIVE = (LOST, GAINED)
+PRECISION_BINS = 20
+CLIPPED = 3  # scales
 
 
 def cell_sample(study: Study, finer: FinerStudy, design: Design, units: pd.DataFrame) -> Sample:
@@ -79,130 +44,199 @@ def cell_sample(study: Study, finer: FinerStudy, design: Design, units: pd.DataF
     study : Study
     finer : FinerStudy
     design : Design
+        ``outcome`` is a key of ``MEASURES`` or one of ``EXTENSIVE``.
     units : DataFrame
         ``block``, ``industry``, ``is_targeted`` and ``is_apart`` of every block and group.
 
     Returns
     -------
     Sample
-        As ``effects.cell_sample`` gives it.
+        Rows as ``effects.cell_sample`` gives them, with ``muni_code_2015`` and ``precision``.
     """
     years = design.baseline_years[0], design.term_years[1]
-    rows = cell_rows(finer, design.outcome, years)
-    steps = [("cell-years of municipalities reported in full", len(rows))]
-    blocks = study.prefectures[["pref_code", "block"]]
-    rows = rows.merge(blocks, on="pref_code", validate="many_to_one")
+    counts = _counts(finer, years)
+    steps = [("cell-years of municipalities of constant coverage", len(counts))]
+    rows = _share_rows(counts, design) if design.outcome in EXTENSIVE else _log_rows(counts, design)
+    steps.append(("cells seen in every year", len(rows)))
+    rows = rows.merge(
+        study.prefectures[["pref_code", "block"]], on="pref_code", validate="many_to_one"
+    )
     rows = rows.merge(units, on=["block", "industry"], validate="many_to_one")
     rows = rows[~rows["is_apart"]]
     steps.append(("not targeted in other terms only", len(rows)))
-    rows = rows.assign(in_term=rows["fy"].between(*design.term_years))
-    by_cell = rows.groupby(CELL)["in_term"]
-    rows = rows[by_cell.transform("any") & ~by_cell.transform("all")]
-    steps.append(("cells seen in baseline and term", len(rows)))
-    columns = [*CELL, "block", "fy", "is_targeted", "in_term", "log_outcome"]
-    rows = rows[columns].sort_values([*CELL, "fy"], ignore_index=True)
-    return Sample(design, rows, pd.DataFrame(steps, columns=["step", "rows"]))
+    rows = _without_lone_cells(rows.assign(in_term=rows["fy"].between(*design.term_years)))
+    steps.append(("in municipalities with two cells or more", len(rows)))
+    columns = [PLACE, "pref_code", "industry", "block", "fy", "is_targeted", "in_term"]
+    rows = rows[[*columns, "log_outcome", "plants"]].sort_values(
+        [PLACE, "industry", "fy"], ignore_index=True
+    )
+    k = huber.LEAST_SQUARES if design.outcome in EXTENSIVE else huber.K
+    sample = Sample(design, rows, pd.DataFrame(steps, columns=["step", "rows"]), PLACE, k)
+    return _weighted(sample)
+
+
+def _counts(finer: FinerStudy, years: tuple[int, int]) -> pd.DataFrame:
+    """Return the census of the municipalities whose industries are reported throughout."""
+    units, groups = finer.units, finer.municipal_groups
+    constant = units.loc[units["is_constant"], PLACE]
+    kept = groups[PLACE].isin(constant) & groups["year"].between(*years)
+    return groups[kept].rename(columns={"industry_group": "industry", "year": "fy"})
+
+
+def _log_rows(counts: pd.DataFrame, design: Design) -> pd.DataFrame:
+    """Return the logs of a measure, of the cells in which it is seen and positive.
+
+    Plants are never suppressed: a cell counts if it has some before the term and in it. Jobs and
+    shipments are suppressed where there are one or two plants: a cell counts if seen in every year,
+    so that being reported is never told as growth.
+    """
+    measures = list(MEASURES[design.outcome])
+    is_seen = (counts[[f"{each}_status" for each in measures]] == "observed").all(axis=1)
+    rows = counts[is_seen & (counts[measures] > 0).all(axis=1)]
+    logs = np.log(rows[measures[0]])
+    if len(measures) == 2:
+        logs = logs - np.log(rows[measures[1]])
+    rows = rows.assign(log_outcome=logs)
+    by_cell = rows.groupby([PLACE, "industry"])["fy"]
+    if design.outcome == PLANTS:
+        first = design.term_years[0]
+        rows = rows[(by_cell.transform("min") < first) & (by_cell.transform("max") >= first)]
+    else:
+        n_years = design.term_years[1] - design.baseline_years[0] + 1
+        rows = rows[by_cell.transform("size") == n_years]
+    before = rows[rows["fy"] < design.term_years[0]].groupby([PLACE, "industry"])[PLANTS].mean()
+    return rows.merge(
+        before.rename("plants"), left_on=[PLACE, "industry"], right_index=True, validate="m:1"
+    )
+
+
+def _share_rows(counts: pd.DataFrame, design: Design) -> pd.DataFrame:
+    """Return two rows a cell: without the event at the end of the baseline, and whether it came.
+
+    At risk of losing its last plant is a cell with plants in every year of the baseline; of
+    getting a first one, an industry of the municipality without any in that time.
+    """
+    plants = counts.pivot_table(
+        index=[PLACE, "pref_code", "industry"], columns="fy", values=PLANTS, aggfunc="sum"
+    )
+    places = plants.index.droplevel("industry").unique()
+    industries = plants.index.get_level_values("industry").unique().sort_values()
+    every = pd.MultiIndex.from_tuples(
+        [(*place, industry) for place in places for industry in industries],
+        names=plants.index.names,
+    )
+    plants = plants.reindex(every).fillna(0)
+    before = plants.loc[:, design.baseline_years[0] : design.base_year]
+    at_end = plants[design.term_years[1]]
+    if design.outcome == LOST:
+        at_risk, happened = (before > 0).all(axis=1), at_end == 0
+    else:
+        at_risk, happened = (before == 0).all(axis=1), at_end > 0
+    kept = happened[at_risk].astype(float).rename("log_outcome").reset_index()
+    after = kept.assign(fy=design.term_years[1], plants=1.0)
+    return pd.concat([after, after.assign(fy=design.base_year, log_outcome=0.0)])
+
+
+def _without_lone_cells(rows: pd.DataFrame) -> pd.DataFrame:
+    """Leave out cells that their municipality's effect would absorb."""
+    return rows[rows.groupby(PLACE)["industry"].transform("nunique") > 1]
+
+
+def _weighted(sample: Sample) -> Sample:
+    """Give each cell its precision: the fewer plants, the noisier its change.
+
+    The variance of a change is taken as ``a + b / plants``, fitted to the mean squared residual of
+    cells of like size (residuals without targets, clipped at three scales), so that it is the same
+    whatever the targets were.
+    """
+    plants = sample.rows.drop_duplicates(sample.keys)["plants"].to_numpy()
+    if np.ptp(plants) == 0:
+        return sample
+    changes = effects.cell_changes(sample)
+    layout, outcome = changes.layout, changes.change[None, :]
+    fit = huber.fit(layout, outcome)
+    residual = np.clip(fit.residual[0], -CLIPPED * fit.scale[0], CLIPPED * fit.scale[0])
+    order = np.argsort(plants, kind="stable")
+    bins = np.array_split(order, min(PRECISION_BINS, len(order)))
+    spread = [np.mean(residual[each] ** 2) for each in bins]
+    inverse = [np.mean(1 / plants[each]) for each in bins]
+    slope, constant = np.polyfit(inverse, spread, 1)
+    least = max(constant, 0.05 * float(np.mean(spread)))
+    variance = least + max(slope, 0) / plants
+    weight = variance.min() / variance
+    cell = sample.rows.groupby(sample.keys, sort=False).ngroup().to_numpy()
+    return Sample(
+        sample.design,
+        sample.rows.assign(precision=weight[cell]),
+        sample.lost,
+        sample.place,
+        sample.k,
+    )
 
 
 def estimate_outcomes(
-    study: Study, finer: FinerStudy, number: int, draws: int = DRAWS
+    study: Study, finer: FinerStudy, number: int, draws: int = inference.DRAWS
 ) -> pd.DataFrame:
-    """Estimate every further outcome of a term, on both clocks and in both readings.
+    """Estimate every further outcome of a term, by the declared test, in both readings.
+
+    On the other clock only estimate, interval and p-value are made.
 
     Returns
     -------
     DataFrame
-        One record a row; for the first term, records that say why there is none.
+        Records of ``results.estimate_sample``; for a term that the figures do not reach, records
+        that say why there is none.
     """
     maps = exposure.read_maps()
     stamp = synthetic.stamp_of(study.targets, study.terms, finer.municipal_groups, finer.units)
-    labels = study.outcomes.set_index("outcome")["label"]
-    records = []
+    records: list[Estimate] = []
     for fields_map in policy.FIELDS_MAPS:
         units = exposure.mark_units(exposure.targeted_groups(study, fields_map, maps), number)
         units = units[["block", "industry", "is_targeted", "is_apart"]]
         for clock in policy.CLOCKS:
             term = policy.choose_term(study.terms, number, clock)
-            for outcome in MEASURES:
+            for outcome in (*MEASURES, *EXTENSIVE):
                 design = Design(
                     term, BASE, fields_map, effects.MAIN_SAMPLE, FIRST_YEAR, LAST_YEAR, outcome
                 )
-                common = {
-                    "result_id": f"t{number}-{clock}-{fields_map}-{BASE}-{outcome}",
-                    "term": number,
-                    "outcome": outcome,
-                    "outcome_label": labels[outcome],
-                    "design": DESIGN,
-                    "role": "check",
-                    "base": BASE,
-                    "clock": clock,
-                    "fields_map": fields_map,
-                    "sample": "municipalities reported in full",
-                    "input_hash": stamp,
-                }
-                if number not in TERMS:
-                    reason = "0 years before the term: industries are reported from 2001"
-                    records.append(Estimate(**common, status="not estimable", reason=reason))
-                    continue
-                sample = cell_sample(study, finer, design, units)
-                records.append(_record(sample, common, draws))
+                if number in TERMS:
+                    sample = cell_sample(study, finer, design, units)
+                    common = results.common_fields(sample, study, stamp)
+                    is_brief = clock != policy.CLOCKS[0]
+                    records += results.estimate_sample(sample, common, study, draws, is_brief)
+                else:
+                    records.append(_none(study, design, stamp))
+    for designs in services.designs_of_term(study, number):
+        sample = services.cell_sample(study, designs)
+        common = results.common_fields(sample, study, synthetic.stamp_of(study.sector_panel))
+        records += results.estimate_sample(sample, common, study, draws)
     families = study.outcomes.set_index("outcome")["family"]
     return adjust_within_family(results.to_frame(records), families)
 
 
-def _record(sample: Sample, common: dict, draws: int) -> Estimate:
-    design, cells = sample.design, sample.cells
-    common = {
-        **common,
-        "n_cells": len(cells),
-        "n_targeted": int(cells["is_targeted"].sum()),
-        "n_blocks": int(cells["block"].nunique()),
-        "n_observations": len(sample.rows),
-        "baseline_years": f"{design.baseline_years[0]}-{design.baseline_years[1]}",
-        "term_years": f"{design.term_years[0]}-{design.term_years[1]}",
-    }
-    reason = inference.why_not_estimable(sample)
-    if reason:
-        return Estimate(**common, status="not estimable", reason=reason)
-    difference = effects.TripleDifference(sample)
-    assignments = inference.permute_targets(cells, draws)
-    test = inference.permutation_test(difference.contrast, assignments)
-    before = inference.event_study(sample, assignments)
-    grade = results.grade_design(DESIGN, has_comparison=True)
-    grade = results.cap_grade(grade, before.pretrend_p, percent(before.pretrend_detectable))
-    return Estimate(
-        **common,
-        estimate=percent(test.estimate),
-        low=percent(test.low),
-        high=percent(test.high),
-        p_value=test.p_value,
-        smallest_p=assignments.smallest_p,
-        draws=test.draws,
-        std_error=100 * difference.std_error,
-        vcov_group="pref_code",
-        n_groups=difference.n_groups,
-        mde=percent(inference.smallest_detectable(test.spread)),
-        pretrend_p=before.pretrend_p,
-        pretrend_detectable=percent(before.pretrend_detectable),
-        grade=grade,
-    )
+def _none(study: Study, design: Design, stamp: str) -> Estimate:
+    """Return the record that says why a term has no estimate of an outcome."""
+    no_cells = pd.DataFrame(columns=["pref_code", "industry", "block", "is_targeted"])
+    sample = Sample(design, no_cells.assign(fy=0, in_term=False), pd.DataFrame())
+    common = results.common_fields(sample, study, stamp)
+    reason = "0 years before the term: industries are reported from 2001"
+    return Estimate(**common, status="not estimable", reason=reason)
 
 
 def adjust_within_family(records: pd.DataFrame, families: pd.Series) -> pd.DataFrame:
-    """Adjust p-values within each family of outcomes, on each clock and in each reading.
+    """Adjust p-values within each family of outcomes, on each clock and in each reading (Holm).
 
     Parameters
     ----------
     records : DataFrame
-        One record per outcome, clock and reading.
     families : Series
         Family by outcome (table ``outcomes``).
-
-    Returns
-    -------
-    DataFrame
-        `records` with ``adjusted_p`` (Holm).
     """
-    keys = [records["outcome"].map(families), records["clock"], records["fields_map"]]
-    adjusted = records["p_value"].groupby(keys).transform(crosschecks.adjust_by_holm)
+    keys = [
+        records["outcome"].map(families),
+        *(records[k] for k in ("clock", "fields_map", "base")),
+    ]
+    is_estimate = (records["design"] == "triple difference") & (records["role"] == "main")
+    p_values = records["p_value"].where(is_estimate)
+    adjusted = p_values.groupby(keys).transform(crosschecks.adjust_by_holm)
     return records.assign(adjusted_p=adjusted)

@@ -301,13 +301,17 @@ def changes_of(panel: WidePanel) -> Changes:
     """Reduce a panel to one change per cell, with the changes of its controls beside it."""
     changes = effects.changes_of(panel.cells.assign(precision=panel.weights), _change(panel))
     seen = np.isfinite(panel.outcome)
-    beside = [_change(replace(panel, outcome=np.where(seen, each, np.nan))) for each in panel.controls]
+    beside = [
+        _change(replace(panel, outcome=np.where(seen, each, np.nan))) for each in panel.controls
+    ]
     columns = np.vstack([panel.covariates.T, *beside])
     return replace(changes, covariates=_independent(changes.layout, columns))
 
 
 def _change(panel: WidePanel) -> np.ndarray:
-    means = (np.nanmean(panel.outcome[:, window], axis=1) for window in (panel.in_term, ~panel.in_term))
+    means = (
+        np.nanmean(panel.outcome[:, window], axis=1) for window in (panel.in_term, ~panel.in_term)
+    )
     after, before = means
     return after - before
 

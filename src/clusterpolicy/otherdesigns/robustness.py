@@ -13,9 +13,9 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from clusterpolicy import effects, inference, results
+from clusterpolicy import effects, inference, policy, results
 from clusterpolicy.effects import MAIN_SAMPLE, SAMPLES, Design
-from clusterpolicy.estimation import huber
+from clusterpolicy.estimation import huber, influence
 from clusterpolicy.otherdesigns import refits
 from clusterpolicy.otherdesigns.refits import Refit, SharedDraws, WidePanel
 from clusterpolicy.panel import Study
@@ -29,7 +29,8 @@ EVERY_RULE = "all of these left out"
 SHORT_BASELINE = 3  # years: the last ones before the term
 UNWEIGHTED, WEIGHTED = "unweighted", "weighted by product before the term"
 WHOLE_BASELINE, SHORT = "whole baseline", f"last {SHORT_BASELINE} years of the baseline"
-ESTIMATORS = {"Huber": huber.K, "least squares": huber.LEAST_SQUARES}
+DECLARED, PLAIN = "Huber", "least squares"
+ESTIMATORS = {DECLARED: huber.K, PLAIN: huber.LEAST_SQUARES}
 CHOICES = ("clock", "fields_map", "base", "sample", "weights", "baseline", "estimator")
 LAST_TERM = max(effects.BASES_OF_TERM)  # its cells had all been targeted before it
 MIN_YEARS = 2  # before and after a placebo date
@@ -487,7 +488,7 @@ def placebo_industries(case: Case) -> list[Estimate]:
 
 
 def leave_one_out(case: Case) -> list[Estimate]:
-    """Leave out the cells of one project at a time, then those of one block of prefectures."""
+    """Leave out the cells of each project, each block of prefectures, each influential cell."""
     number = min(case.design.term.number, 2)
     cells = case.study.cells
     cells = cells[
@@ -506,13 +507,29 @@ def leave_one_out(case: Case) -> list[Estimate]:
         of_project = np.array([project in names for names in named]) & targeted
         panel = case.panel.keep(~of_project)
         label = f"without {projects.get(project, project)}"
-        own = {"left_out": f"project {project}"}
-        records.append(case.refit_record(panel, label, LEFT_OUT, **own))
+        own = {"left_out": f"project {project}", "sample": label}
+        records.append(case.refit_record(panel, f"without {project}", LEFT_OUT, **own))
+    names = policy.block_names(case.study.prefectures)
     for block in sorted(case.panel.cells["block"].unique()):
         panel = case.panel.keep((case.panel.cells["block"] != block).to_numpy())
-        own = {"left_out": f"block {block}"}
-        records.append(case.refit_record(panel, f"without {block}", LEFT_OUT, **own))
+        own = {"left_out": f"block {block}", "sample": f"without {names.get(block, block)}"}
+        records.append(case.refit_record(panel, f"without block {block}", LEFT_OUT, **own))
+    for position in _influential(case):
+        row = case.panel.cells.iloc[position]
+        name = f"{row['pref_code']} {row['industry']}"
+        panel = case.panel.keep(np.arange(len(case.panel.cells)) != position)
+        own = {"left_out": f"cell {name}"}
+        records.append(case.refit_record(panel, f"without {name}", LEFT_OUT, **own))
     return records
+
+
+def _influential(case: Case) -> np.ndarray:
+    """Return the cells that move the main estimate most, to first order, by their positions."""
+    assignments = case.shared.assign(case.panel.cells)
+    test = inference.score_test(refits.changes_of(case.panel), assignments)
+    if np.isnan(test.estimate):
+        return np.array([], int)
+    return np.argsort(-np.abs(influence.one_step(test)), kind="stable")[: influence.CANDIDATES]
 
 
 def percent(log_value: float | np.ndarray) -> float | np.ndarray:

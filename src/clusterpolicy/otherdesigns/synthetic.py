@@ -17,10 +17,14 @@ import scipy.optimize
 import scipy.stats
 
 from clusterpolicy import inference, policy, results
+from clusterpolicy.otherdesigns import bands
 from clusterpolicy.panel import Study
 from clusterpolicy.results import Estimate
 
 DESIGN = "synthetic difference-in-differences"
+# Records of one fit by year: the gap with the band of its placebos, the test of all years since
+# the policy began, and (in a table of their own) the placebo gaps themselves.
+GAP, YEARS_OUTSIDE, PLACEBO = "counterpart gap", "counterpart years outside", "placebo path"
 INDICATORS = {
     "shipments": "shipments of manufacturing",
     "employees": "employees of manufacturing",
@@ -56,6 +60,10 @@ class Fit:
         Weight of each year before the policy, by ``year``.
     placebos : ndarray, n_placebo_sets
         The same estimate for sets of donors that stand for the project.
+    placebo_gaps : ndarray, n_placebo_sets x n_years
+        ``gap`` of each placebo set.
+    placebo_sets : tuple of str
+        Prefectures of each, codes joined by ``;``.
     n_treated : int
         Prefectures of the project that are compared.
     reason : str
@@ -67,8 +75,14 @@ class Fit:
     unit_weights: pd.Series
     time_weights: pd.Series
     placebos: np.ndarray
+    placebo_gaps: np.ndarray
+    placebo_sets: tuple[str, ...]
     n_treated: int
     reason: str = ""
+
+    def band(self) -> bands.Band:
+        """Return the band of the placebo gaps by year, in logs."""
+        return bands.band_of(self.placebo_gaps)
 
 
 def simplex_weights(matrix: np.ndarray, target: np.ndarray, ridge: float) -> np.ndarray:
@@ -164,13 +178,40 @@ def placebo_estimates(outcome: np.ndarray, n_treated: int, is_post: np.ndarray) 
     -------
     ndarray, n_donors
     """
-    n_donors = len(outcome)
-    estimates = []
-    for start in range(n_donors):
-        stands_in = np.zeros(n_donors, dtype=bool)
-        stands_in[(start + np.arange(n_treated)) % n_donors] = True
-        estimates.append(synthetic_difference(outcome, stands_in, is_post)[0])
-    return np.array(estimates)
+    sets = _stand_ins(len(outcome), n_treated)
+    return np.array([synthetic_difference(outcome, each, is_post)[0] for each in sets])
+
+
+def _stand_ins(n_donors: int, n_treated: int) -> list[np.ndarray]:
+    """Return every run of `n_treated` neighbouring donors, as marks of the donors."""
+    runs = (np.arange(n_donors)[:, None] + np.arange(n_treated)) % n_donors
+    return [np.isin(np.arange(n_donors), run) for run in runs]
+
+
+@dataclass(frozen=True)
+class _Gap:
+    """A synthetic difference and what it leaves in every year, fitted years or not."""
+
+    estimate: float
+    own: np.ndarray
+    synthetic: np.ndarray
+    unit_weights: np.ndarray
+    time_weights: np.ndarray
+
+    @classmethod
+    def of(
+        cls, every: np.ndarray, is_treated: np.ndarray, is_kept: np.ndarray, is_post: np.ndarray
+    ) -> "_Gap":
+        """Fit on the kept years (``is_post`` of each) and carry the weights to `every` year."""
+        estimate, units, times = synthetic_difference(every[:, is_kept], is_treated, is_post)
+        own, synthetic = every[is_treated].mean(axis=0), units @ every[~is_treated]
+        before = np.flatnonzero(is_kept)[~is_post]
+        synthetic = synthetic + times @ (own - synthetic)[before]
+        return cls(estimate, own, synthetic, units, times)
+
+    @property
+    def gap(self) -> np.ndarray:
+        return self.own - self.synthetic
 
 
 def fit_project(
@@ -264,23 +305,31 @@ def _fit(
     if reason:
         nothing = pd.Series(dtype=float)
         empty = pd.DataFrame(columns=["year", "treated", "synthetic", "gap"], dtype=float)
-        return Fit(math.nan, empty, nothing, nothing, np.array([]), len(treated), reason)
-    codes = [*treated, *donors]
-    outcome = wide.loc[codes, kept].to_numpy()
-    is_treated = np.arange(len(codes)) < len(treated)
-    estimate, unit_weights, time_weights = synthetic_difference(outcome, is_treated, is_post)
-    every = wide.loc[codes].to_numpy()
-    own, synthetic = every[is_treated].mean(axis=0), unit_weights @ every[~is_treated]
-    before = np.isin(wide.columns, kept[~is_post])
-    synthetic = synthetic + time_weights @ (own - synthetic)[before]
+        none = np.empty((0, 0))
+        return Fit(
+            *(math.nan, empty, nothing, nothing, np.array([]), none, ()), len(treated), reason
+        )
+    every = wide.loc[[*treated, *donors]].to_numpy()
+    is_treated = np.arange(len(every)) < len(treated)
+    is_kept = np.asarray(wide.columns.isin(kept))
+    found = _Gap.of(every, is_treated, is_kept, is_post)
+    sets = _stand_ins(len(donors), len(treated))
+    placebos = [_Gap.of(every[~is_treated], each, is_kept, is_post) for each in sets]
     return Fit(
-        estimate=estimate,
+        estimate=found.estimate,
         years=pd.DataFrame(
-            {"year": wide.columns, "treated": own, "synthetic": synthetic, "gap": own - synthetic}
+            {
+                "year": wide.columns,
+                "treated": found.own,
+                "synthetic": found.synthetic,
+                "gap": found.gap,
+            }
         ),
-        unit_weights=pd.Series(unit_weights, index=list(donors)),
-        time_weights=pd.Series(time_weights, index=kept[~is_post]),
-        placebos=placebo_estimates(outcome[~is_treated], len(treated), is_post),
+        unit_weights=pd.Series(found.unit_weights, index=list(donors)),
+        time_weights=pd.Series(found.time_weights, index=kept[~is_post]),
+        placebos=np.array([each.estimate for each in placebos]),
+        placebo_gaps=np.array([each.gap for each in placebos]),
+        placebo_sets=tuple(";".join(np.array(donors)[each]) for each in sets),
         n_treated=len(treated),
     )
 
@@ -424,6 +473,108 @@ def _record(common: dict, fit: Fit) -> Estimate:
         draws=len(fit.placebos),
         mde=percent(inference.smallest_detectable(spread)),
         grade=results.grade_design(DESIGN, has_comparison=False),
+    )
+
+
+def gap_records(
+    study: Study, project_id: str, indicator: str, term: policy.Term, fit: Fit
+) -> list[Estimate]:
+    """Record the gap of a project to its counterpart by year, with the band of its placebos.
+
+    Parameters
+    ----------
+    study : Study
+    project_id : str
+    indicator : str
+        Key of ``INDICATORS``.
+    term : policy.Term
+    fit : Fit
+        From :func:`fit_project`, against ``OTHER_PREFECTURES``.
+
+    Returns
+    -------
+    list of Estimate
+        One record per year, ``low`` and ``high`` being the band at the record's own ``level``;
+        last, in how many years since the policy began the gap lies outside, with the p-value of
+        :func:`bands.joint_p`. One "not estimable" record where nothing is fitted.
+    """
+    start = policy.choose_term(study.terms, 1, term.clock).first_year
+    name = f"t{term.number}-{term.clock}-sdid-{project_id}-{indicator}"
+    common = {
+        "term": term.number,
+        "outcome": indicator,
+        "outcome_label": INDICATORS[indicator],
+        "role": "check",
+        "base": "census",
+        "clock": term.clock,
+        "fields_map": "either",
+        "sample": f"{project_id} against {OTHER_PREFECTURES}",
+        "n_targeted": fit.n_treated,
+        "n_cells": fit.n_treated + len(fit.unit_weights),
+        "input_hash": stamp_of(study.prefecture_panel, study.projects, study.terms),
+    }
+    if fit.reason:
+        return [
+            Estimate(f"{name}-gap", design=GAP, status="not estimable", reason=fit.reason, **common)
+        ]
+    common |= {
+        "draws": len(fit.placebo_sets),
+        "grade": results.grade_design(DESIGN, has_comparison=False),
+    }
+    band, gap = fit.band(), fit.years["gap"].to_numpy()
+    records = [
+        Estimate(
+            f"{name}-gap-{year}",
+            design=GAP,
+            year=int(year),
+            unit="log difference x 100",
+            estimate=float(100 * estimate),
+            low=float(100 * low),
+            high=float(100 * high),
+            level=band.level,
+            method="low and high: band of refitted placebos; level if sets were exchangeable",
+            **common,
+        )
+        for year, estimate, low, high in zip(
+            fit.years["year"], gap, band.low, band.high, strict=True
+        )
+    ]
+    since = (fit.years["year"] >= start).to_numpy()
+    outside = Estimate(
+        f"{name}-years-outside",
+        design=YEARS_OUTSIDE,
+        unit="years",
+        estimate=float(band.is_outside(gap)[since].sum()),
+        level=band.level,
+        p_value=bands.joint_p(gap[since], fit.placebo_gaps[:, since]),
+        smallest_p=1 / (len(fit.placebo_sets) + 1),
+        n_observations=int(since.sum()),
+        term_years=f"{start}-{fit.years['year'].max()}",
+        method="years since the policy began outside the band; p if sets were exchangeable",
+        **common,
+    )
+    return [*records, outside]
+
+
+def placebo_paths(fit: Fit, indicator: str) -> pd.DataFrame:
+    """Return the gaps of the placebo sets, one row per set and year.
+
+    Returns
+    -------
+    DataFrame
+        ``design`` (``"placebo path"``), ``outcome``, ``placebo`` (codes joined by ``;``),
+        ``year``, ``estimate`` and ``unit``.
+    """
+    n_years = len(fit.years)
+    return pd.DataFrame(
+        {
+            "design": PLACEBO,
+            "outcome": indicator,
+            "placebo": np.repeat(np.array(fit.placebo_sets, dtype=object), n_years),
+            "year": np.tile(fit.years["year"].to_numpy(), len(fit.placebo_sets)),
+            "estimate": 100 * fit.placebo_gaps.ravel(),
+            "unit": "log difference x 100",
+        }
     )
 
 

@@ -9,7 +9,6 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from clusterpolicy.checks import register
-from clusterpolicy.otherdesigns import synthetic
 from clusterpolicy.page import quadrant, theme, yearaxis
 from clusterpolicy.page.alttext import listed
 from clusterpolicy.page.theme import Chart, number
@@ -41,14 +40,17 @@ def plot_paths(profile: Profile, *, source: str = ACCOUNTS) -> Chart:
     -------
     Chart
     """
-    data = profile.paths.round({"own": 1, "elsewhere": 1})
+    data = _paths_with_band(profile).round({"own": 1, "elsewhere": 1, "low": 1, "high": 1})
     order = [ALL, *dict.fromkeys(profile.cells["industry"])]
     order = [each for each in order if each in set(data["industry"])]
     first, last = int(data["fy"].min()), int(data["fy"].max())
     events = _events(profile, first, last)
     figure, panels = _open_panels(len(order), len(events))
-    values = data[["own", "elsewhere"]]
-    low, high = 0.95 * min(values.min().min(), 100), 1.05 * max(values.max().max(), 100)
+    is_all = data["industry"] == ALL  # the bands of single industries may run beyond the panels
+    values = pd.concat(
+        [data[["own", "elsewhere"]].stack(), data.loc[is_all, ["low", "high"]].stack()]
+    )
+    low, high = 0.95 * min(values.min(), 100), 1.05 * max(values.max(), 100)
     for place, (axes, industry) in enumerate(zip(panels, order, strict=True)):
         axes.set_ylim(low, min(high, 300))
         _draw_panel(axes, profile, data[data["industry"] == industry], (first, last), events)
@@ -64,6 +66,16 @@ def plot_paths(profile: Profile, *, source: str = ACCOUNTS) -> Chart:
         years=format_years(first, last),
         source=source,
     )
+
+
+def _paths_with_band(profile: Profile) -> pd.DataFrame:
+    """Return the paths, with the band of connected groups around the line of elsewhere."""
+    keys = ["industry", "base", "fy"]
+    gaps = profile.path_bands[[*keys, "low", "high"]]
+    data = profile.paths.merge(gaps, on=keys, how="left", validate="one_to_one")
+    for end in ("low", "high"):
+        data[end] = data["elsewhere"] * (1 + data[end] / 100)
+    return data
 
 
 def _events(profile: Profile, first: int, last: int) -> pd.DataFrame:
@@ -91,7 +103,7 @@ def _events(profile: Profile, first: int, last: int) -> pd.DataFrame:
 
 def _open_panels(count: int, n_events: int) -> tuple[Figure, list[Axes]]:
     rows = math.ceil(count / COLUMNS)
-    top, gap, left, right, between = 0.78, 0.62, 0.5, 0.15, 0.3
+    top, gap, left, right, between = 0.78 + theme.LINE, 0.62, 0.5, 0.15, 0.3
     bottom = 0.4 + (n_events + 0.5) * theme.LINE
     height = top + rows * PANEL + (rows - 1) * gap + bottom
     figure = Figure(figsize=(theme.WIDTH, height))
@@ -126,12 +138,22 @@ def _draw_panel(
             axes.axvspan(event.start, event.stop, color=theme.MUTED, alpha=0.13, lw=0, zorder=0.5)
         else:
             axes.axvline(event.start, color=theme.MUTED, linewidth=0.9, linestyle=(0, (1, 1.6)))
+    for _, part in rows.groupby("base"):
+        _draw_band(axes, part["fy"], part["low"], part["high"])
     for column, group in (("elsewhere", "other"), ("own", "targeted")):
         look = {**theme.GROUPS[group], "markersize": 0}
         for _, part in rows.groupby("base"):
             axes.plot(part["fy"], part[column], **look)
     ticks = [year for year in range(first, last + 1) if year % 5 == 0]
     axes.set_xticks(ticks, [str(year) for year in ticks])
+
+
+def _draw_band(axes: Axes, years: pd.Series, low: pd.Series, high: pd.Series) -> None:
+    """Draw a band of placebo paths, if there is one."""
+    if low.notna().any():
+        axes.fill_between(
+            years, low, high, color=theme.OTHER, alpha=0.16, linewidth=0, zorder=1, gid="band"
+        )
 
 
 def _funded_terms(profile: Profile) -> list[tuple[int, int]]:
@@ -189,9 +211,9 @@ def _write_heading(figure: Figure, profile: Profile) -> None:
         )
         x += 0.34 + 1.12 * theme.text_width(word) + 0.25
     figure.text(
-        x,
-        height - 0.41,
-        "blue ground: years under the policy",
+        theme.MARGIN,
+        height - 0.41 - theme.LINE,
+        "band: 95 %, from groups of adjoining prefectures; blue ground: years under the policy",
         va="center",
         color=theme.MUTED,
         transform=scale,
@@ -242,11 +264,16 @@ def plot_synthetic(profile: Profile, *, source: str = CENSUS) -> Chart:
         zero, and the note says why.
     """
     study, term = profile.study, profile.term
-    fit = synthetic.fit_project(study, profile.project_id, "shipments", term.number, term.clock)
+    fit = profile.counterpart("shipments")
     data = fit.years.assign(gap=100 * fit.years["gap"]).astype({"year": int})
+    if not fit.reason:
+        data = data.assign(low=100 * fit.band().low, high=100 * fit.band().high)
     first, last = (int(data["year"].min()), int(data["year"].max())) if len(data) else term.years
     events = yearaxis.choose_events(study.events, "prefecture_shipments", first, last)
-    note = fit.reason or "zero: as the counterpart; the smaller the gap before, the better the fit"
+    note = fit.reason or (
+        f"zero: as the counterpart; band: {len(fit.placebo_sets)} sets of other prefectures that "
+        "stand for it, lowest to highest"
+    )
     axes = yearaxis.open_years(
         first,
         last,
@@ -255,6 +282,8 @@ def plot_synthetic(profile: Profile, *, source: str = CENSUS) -> Chart:
         note=note,
         fiscal=False,
     )
+    if not fit.reason:
+        _draw_band(axes, data["year"], data["low"], data["high"])
     axes.plot(data["year"], data["gap"], color=theme.TARGETED, linewidth=1.8)
     theme.leave_room(axes, above=0.26, below=0.1)
     yearaxis.shade_term(axes, term.years, f"term {term.number}, {format_years(*term.years)}")
@@ -442,12 +471,16 @@ def _describe_gap(profile: Profile, data: pd.DataFrame, reason: str) -> str:
     before, since = data[data["year"] < start], data[data["year"] >= start]
     widest = since.loc[since["gap"].abs().idxmax()]
     in_term = since[since["year"].between(*profile.term.years)]
+    is_outside = (since["gap"] < since["low"]) | (since["gap"] > since["high"])
     return (
         f"Line of the gap in shipments between its prefectures and their synthetic counterpart. "
         f"Before {start} it stays within {number(before['gap'].abs().max())} of zero; in the term "
         f"it runs from {number(in_term['gap'].min(), signed=True)} to "
         f"{number(in_term['gap'].max(), signed=True)}; it is widest in {widest['year']:.0f}, at "
-        f"{number(widest['gap'], signed=True)}."
+        f"{number(widest['gap'], signed=True)}, where sets of other prefectures run from "
+        f"{number(widest['low'], signed=True)} to {number(widest['high'], signed=True)}. Since "
+        f"{start} it lies inside their band in {int((~is_outside).sum())} years and outside in "
+        f"{int(is_outside.sum())}."
     )
 
 
@@ -460,7 +493,7 @@ def _describe_paths(profile: Profile) -> str:
         f"Lines in {data['industry'].nunique()} panels, FY{profile.join_year} = 100. All its cells "
         f"come from {number(start['own'])} in FY{start['fy']} to {number(end['own'])} in "
         f"FY{end['fy']}, the same industries elsewhere from {number(start['elsewhere'])} to "
-        f"{number(end['elsewhere'])}."
+        f"{number(end['elsewhere'])}.{_describe_band(profile)}"
     )
     last = data[(data["fy"] == end["fy"]) & (data["industry"] != ALL)]
     words = [
@@ -468,3 +501,18 @@ def _describe_paths(profile: Profile) -> str:
         for row in last.itertuples()
     ]
     return f"{alt} By industry in FY{end['fy']}: {listed(words)}."
+
+
+def _describe_band(profile: Profile) -> str:
+    """Say in how many years after the join all its cells leave the band of connected groups."""
+    rows = profile.path_bands
+    rows = rows[(rows["industry"] == ALL) & (rows["base"] == profile.bases[1])]
+    rows = rows[(rows["fy"] > profile.join_year) & (rows["n_groups"] > 0)]
+    if rows.empty:
+        return ""
+    is_outside = (rows["gap"] < rows["low"]) | (rows["gap"] > rows["high"])
+    return (
+        f" After FY{profile.join_year} all its cells lie inside the band from "
+        f"{rows['n_groups'].iloc[0]} groups of adjoining prefectures in "
+        f"{int((~is_outside).sum())} years and outside in {int(is_outside.sum())}."
+    )

@@ -12,18 +12,21 @@ import numpy as np
 import pandas as pd
 
 from clusterpolicy import clusters, policy, results, sources
-from clusterpolicy.cells import measures, stars
+from clusterpolicy.cells import measures, neighbours, stars
 from clusterpolicy.finerdata import workbooks
 from clusterpolicy.otherdesigns import synthetic
 from clusterpolicy.panel import Study
-from clusterpolicy.projects import portfolio
+from clusterpolicy.projects import chance, portfolio
+from clusterpolicy.projects.chance import ALL, Territory
 
 CELL = ["pref_code", "industry"]
 # Older and later base around the first year of each term.
 BASES_OF_TERM = {1: ("b1995", "b2000"), 2: ("b2000", "b2005")}
 BOUNDARIES = "prefecture-boundaries/prefectures_s0001.geojson"  # of data/external, rung 2
 GAP = "gap to elsewhere"  # design of the records that describe growth
-ALL = "all"  # the row that adds all industries of a project up
+# Records of the path of its cells: by year with the band of connected groups, the test of all
+# years since the join, and the path without the cell that moves it most.
+PATH, YEARS_OUTSIDE, WITHOUT = "path gap", "path years outside", "path gap without one cell"
 
 
 @dataclass(frozen=True)
@@ -160,13 +163,80 @@ class Profile:
         parts = [self._paths_in(base) for base in self.bases]
         return pd.concat(parts, ignore_index=True)
 
-    def _paths_in(self, base: str) -> pd.DataFrame:
-        years = self._years_of(base)
+    @cached_property
+    def groups(self) -> neighbours.Groups:
+        """Connected groups of as many prefectures as it has, none of them its own."""
+        codes = self.study.prefectures["pref_code"]
+        others = codes[~codes.isin(self.prefectures)].tolist()
+        return neighbours.connected_groups(self.study.neighbours, others, len(self.prefectures))
+
+    @cached_property
+    def territories(self) -> dict[str, Territory]:
+        """Its cells and all others of its industries, by base."""
+        found = {}
+        for base in self.bases:
+            wide = self._wide_in(base)
+            wide = wide[(wide > 0).all(axis=1)]
+            found[base] = Territory(wide, tuple(sorted(self.prefectures)), self.join_year)
+        return found
+
+    @cached_property
+    def path_bands(self) -> pd.DataFrame:
+        """Gap of its cells to the same industries elsewhere, with the band of connected groups.
+
+        Returns
+        -------
+        DataFrame
+            One row per ``industry`` (:data:`ALL` for the sum), ``base`` and ``fy``: ``gap``,
+            ``low`` and ``high`` in percent (no band where fewer than ``chance.MIN_GROUPS`` groups
+            have a path), the ``factor`` by which the band is widened, and ``n_groups``.
+        """
+        parts = []
+        for base, territory in self.territories.items():
+            placebos = territory.placebo_gaps(self.groups)
+            widenings = territory.widenings(self.groups, self.study.neighbours)
+            for industry, gap in territory.gaps().items():
+                if np.isnan(gap).any():
+                    continue  # none of its cells is seen in every year
+                factor = widenings[industry]
+                band = chance.band_of(placebos[industry], factor)
+                part = pd.DataFrame({"industry": industry, "base": base, "fy": territory.years})
+                part = part.assign(gap=gap, low=np.nan, high=np.nan, factor=factor, n_groups=0)
+                if band is not None:
+                    part = part.assign(low=band.low, high=band.high, n_groups=band.n_paths)
+                parts.append(part)
+        if not parts:
+            columns = ["industry", "base", "fy", "gap", "low", "high", "factor", "n_groups"]
+            return pd.DataFrame(columns=columns)
+        return pd.concat(parts, ignore_index=True)
+
+    @cached_property
+    def leading_cell(self) -> tuple[str, str] | None:
+        """Its cell, prefecture and industry, without which the end of its term moves most."""
+        during = next(period for period in self.periods if period.name == "during")
+        territory = self.territories[during.base]
+        return None if np.isnan(territory.gaps()[ALL]).any() else territory.leading_cell(during.end)
+
+    def counterpart(self, indicator: str) -> synthetic.Fit:
+        """Return its synthetic counterpart over its own term."""
+        if indicator not in self._counterparts:
+            self._counterparts[indicator] = synthetic.fit_project(
+                self.study, self.project_id, indicator, self.term.number, self.term.clock
+            )
+        return self._counterparts[indicator]
+
+    @cached_property
+    def _counterparts(self) -> dict[str, synthetic.Fit]:
+        return {}
+
+    def _wide_in(self, base: str) -> pd.DataFrame:
         panel = self.study.cell_panel
-        rows = panel[(panel["base"] == base) & panel["fy"].between(*years)]
-        own_cells = self.cells_in(base)
-        rows = rows[rows["industry"].isin(own_cells["industry"])]
-        wide = rows.pivot(index=CELL, columns="fy", values="product_million_yen")
+        rows = panel[(panel["base"] == base) & panel["fy"].between(*self._years_of(base))]
+        rows = rows[rows["industry"].isin(self.cells_in(base)["industry"])]
+        return rows.pivot(index=CELL, columns="fy", values="product_million_yen")
+
+    def _paths_in(self, base: str) -> pd.DataFrame:
+        wide = self._wide_in(base)
         is_seen = (wide > 0).all(axis=1)
         is_own = wide.index.get_level_values("pref_code").isin(self.prefectures)
         own = wide[is_own & is_seen].groupby("industry").sum()
@@ -356,9 +426,10 @@ def profile(study: Study, project_id: str, clock: str, fields_map: str) -> Profi
 
 
 def estimate(profile: Profile) -> pd.DataFrame:
-    """Make the records of a project: gaps of growth, and synthetic difference-in-differences.
+    """Make the records of a project: growth, paths, and synthetic difference-in-differences.
 
-    The latter for its own term and, for a project of the second, for the years after the money.
+    The latter for its own term and, for a project of the second, for the years after the money;
+    its gap by year for its own term alone.
 
     Returns
     -------
@@ -370,7 +441,14 @@ def estimate(profile: Profile) -> pd.DataFrame:
         synthetic.estimate_project(profile.study, profile.project_id, term, profile.term.clock)
         for term in terms
     ]
-    return pd.concat([results.to_frame(gap_records(profile)), *parts], ignore_index=True)
+    by_year = [*path_records(profile)]
+    for indicator in synthetic.INDICATORS:
+        fit = profile.counterpart(indicator)
+        by_year += synthetic.gap_records(
+            profile.study, profile.project_id, indicator, profile.term, fit
+        )
+    records = results.to_frame([*gap_records(profile), *by_year])
+    return pd.concat([records, *parts], ignore_index=True)
 
 
 def gap_name(project_id: str, clock: str, period: str) -> str:
@@ -421,6 +499,114 @@ def gap_records(profile: Profile) -> list[results.Estimate]:
     return records
 
 
+def path_records(profile: Profile) -> list[results.Estimate]:
+    """Record the path of its cells against the same industries elsewhere, with a band.
+
+    Returns
+    -------
+    list of results.Estimate
+        ``PATH`` by industry, base and year; ``YEARS_OUTSIDE`` of the later base, for all its cells;
+        ``WITHOUT``, in the bases that hold the cell without which the path moves most.
+    """
+    study, term, name = profile.study, profile.term, profile.project_id
+    against = f"{name} against the same industries elsewhere"
+    later, seen = profile.bases[1], profile.path_bands
+    first, last = profile.join_year + 1, profile.periods[-1].end
+    common = {
+        "term": term.number,
+        "outcome": "product",
+        "role": "check",
+        "clock": term.clock,
+        "fields_map": profile.reading,
+        "grade": results.grade_design(GAP, has_comparison=False),
+        "n_cells": len(profile.cells),
+        "input_hash": synthetic.stamp_of(
+            *(study.cell_panel, study.cells, study.projects, study.terms, study.neighbours)
+        ),
+    }
+    n_seen = profile.paths.groupby(["industry", "base"])["n_cells"].max()
+    banded = f"low and high: band of connected groups of {len(profile.prefectures)} prefectures"
+    records = [
+        results.Estimate(
+            result_id=f"{name}-{term.clock}-path-{row.industry}-{row.base}-fy{row.fy}",
+            outcome_label=_path_label(profile, row.industry),
+            design=PATH,
+            base=row.base,
+            sample=against,
+            year=int(row.fy),
+            estimate=float(row.gap),
+            low=float(row.low),
+            high=float(row.high),
+            draws=int(row.n_groups),
+            n_targeted=int(n_seen[row.industry, row.base]),
+            method=f"{banded}, widened {row.factor:.2f}-fold"
+            if row.n_groups
+            else "no band: too few connected groups",
+            **common,
+        )
+        for row in seen.itertuples()
+    ]
+    whole = seen[(seen["industry"] == ALL) & (seen["base"] == later) & (seen["fy"] >= first)]
+    if whole["n_groups"].any():
+        outside = (whole["gap"] < whole["low"]) | (whole["gap"] > whole["high"])
+        records.append(
+            results.Estimate(
+                result_id=f"{name}-{term.clock}-path-years-outside",
+                outcome_label=_path_label(profile, ALL),
+                design=YEARS_OUTSIDE,
+                base=later,
+                sample=against,
+                estimate=float(outside.sum()),
+                unit="years",
+                draws=int(whole["n_groups"].iloc[0]),
+                n_targeted=int(n_seen[ALL, later]),
+                n_observations=len(whole),
+                term_years=f"{first}-{last}",
+                method="years after the join in which the gap leaves the band of each year",
+                **common,
+            )
+        )
+    return [*records, *_without_records(profile, common, n_seen)]
+
+
+def _without_records(profile: Profile, common: dict, n_seen: pd.Series) -> list[results.Estimate]:
+    """Record the path of all its cells without the one that moves it most."""
+    if profile.leading_cell is None:
+        return []
+    code, industry = profile.leading_cell
+    name, records = profile.project_id, []
+    for base, territory in profile.territories.items():
+        if (code, industry) not in territory.wide.index:
+            continue
+        gaps = territory.gaps(without=(code, industry))[ALL]
+        records += [
+            results.Estimate(
+                result_id=f"{name}-{profile.term.clock}-path-without-{base}-fy{fy}",
+                outcome_label=_path_label(profile, ALL),
+                design=WITHOUT,
+                base=base,
+                sample=f"{name} without {industry} in {code}",
+                year=int(fy),
+                estimate=float(gap),
+                n_targeted=int(n_seen[ALL, base]) - 1,
+                method="none: the cell is chosen by what it does to the path",
+                **common,
+            )
+            for fy, gap in zip(territory.years, gaps, strict=True)
+        ]
+    return records
+
+
+def _path_label(profile: Profile, industry: str) -> str:
+    name = "all its cells" if industry == ALL else profile.industry_names[industry]
+    return f"product against the same industries elsewhere, {name}"
+
+
+def placebos_name(project_id: str) -> str:
+    """Return the name under which the placebo paths of a project's counterpart are saved."""
+    return f"placebos-{project_id}"
+
+
 def read_outlines(study: Study) -> dict[str, list[np.ndarray]]:
     """Return the boundaries of the prefectures if `make data` has fetched them, else none.
 
@@ -455,5 +641,10 @@ def load_records(study: Study) -> pd.DataFrame:
 
 
 def save(profile: Profile, estimates: pd.DataFrame) -> None:
-    """Save the estimates of a project once, for its page and for the overview."""
+    """Save the estimates of a project once, for its page and for the overview.
+
+    Beside them stand the placebo paths of its counterpart in shipments, in a table of their own.
+    """
     results.save_results(estimates, results_name(profile.project_id))
+    paths = synthetic.placebo_paths(profile.counterpart("shipments"), "shipments")
+    results.save_results(paths.round({"estimate": 4}), placebos_name(profile.project_id))

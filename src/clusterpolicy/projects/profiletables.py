@@ -75,7 +75,7 @@ def fields_table(profile: Profile) -> Table:
     fields = profile.project["fields"].split(";")
     own = table[table["field"].isin(fields)].copy()
     own = own.sort_values("field", key=lambda each: each.map(fields.index), kind="stable")
-    own["name_en"] = own["name_en"].where(own["jsic_rev12"] != "", "none in manufacturing")
+    own["name_en"] = own["name_en"].where(own["name_en"] != "", "none in manufacturing")
     own["reading"] = own["reading"].map({"both": "broad and narrow", "broad": "broad only"})
     same = ["field", "reading", "basis", "confidence"]
     own = own.groupby(same, sort=False, as_index=False)["name_en"].agg("; ".join)

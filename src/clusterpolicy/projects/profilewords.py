@@ -234,6 +234,43 @@ def growth_sentence(profile: Profile) -> str:
     return f"{sentence} The same gap was {listed(rest)}." if rest else sentence
 
 
+def chance_sentences(profile: Profile) -> list[str]:
+    """Hold the end of its path against groups of prefectures, and name the cell that leads it."""
+    during = profile.periods[-2]
+    rows = profile.path_bands
+    at_end = (rows["base"] == during.base) & (rows["fy"] == during.end)
+    rows = rows[at_end & (rows["industry"] == ALL)]
+    if rows.empty:
+        return []
+    end = rows.iloc[0]
+    gap = f"{format_number(end['gap'], 1, sign=True)} %"
+    sentence = (
+        f"In FY{during.end} all its cells stood {gap} from the same industries elsewhere; no band: "
+        f"there are too few groups of {len(profile.prefectures)} adjoining prefectures outside it."
+    )
+    if end["n_groups"]:
+        is_within = end["low"] <= end["gap"] <= end["high"]
+        size = len(profile.prefectures)
+        groups = f"groups of {size} adjoining prefectures" if size > 1 else "single prefectures"
+        sentence = (
+            f"In FY{during.end} all its cells stood {gap} from the same industries elsewhere, "
+            f"{'within' if is_within else 'outside'} the "
+            f"{format_interval(end['low'], end['high'], 1)} % that chance allows "
+            f"(95 % band from {end['n_groups']} {groups})."
+        )
+    if profile.leading_cell is None:
+        return [sentence]
+    code, industry = profile.leading_cell
+    territory = profile.territories[during.base]
+    left = territory.gaps((code, industry))[ALL][list(territory.years).index(during.end)]
+    name = profile.industry_names[industry].split(",")[0].lower()
+    return [
+        sentence,
+        f"The cell that moves it most is {name} in {profile.prefecture_names[code]}: without it "
+        f"{format_number(left, 1, sign=True)} %.",
+    ]
+
+
 def _growth(profile: Profile, period: Period) -> pd.Series | None:
     rows = profile.growth
     row = rows[(rows["industry"] == ALL) & (rows["period"] == period.name)].iloc[0]
