@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from clusterpolicy.estimation import huber
 from clusterpolicy.estimation.scoretest import LEVEL, SAME, ScoreTest
 
 DRAWS = 499  # of those of the test; all of them if it has fewer
