@@ -109,6 +109,7 @@ def read_raw(folder: Path | None = None) -> dict[str, pd.DataFrame]:
 
 def _check_references(raw: dict[str, pd.DataFrame], faults: checking.Faults) -> None:
     """Hold every key that one table takes from another against that other."""
+    by_municipality = [name for name in raw if "muni_code_2015" in rules.RULES[name].columns]
     references = [(name, "source", "sources", "source") for name in raw]
     references += [
         ("projects", "bureau", "prefectures", "bureau"),
@@ -118,6 +119,10 @@ def _check_references(raw: dict[str, pd.DataFrame], faults: checking.Faults) -> 
         ("term_facts", "projects", "projects", "project_id"),
         ("other_programmes", "fields", "field_industries", "field"),
         ("logic_model", "phrases", "phrases", "phrase_id"),
+        *(
+            (name, "muni_code_2015", "municipal_units", "muni_code_2015")
+            for name in by_municipality
+        ),
     ]
     for name, column, owner, key in references:
         with faults.collecting():
@@ -128,6 +133,12 @@ def _check_references(raw: dict[str, pd.DataFrame], faults: checking.Faults) -> 
         table = raw[f"cell_product_{base}"]
         with faults.collecting():
             checking.check_codes(table, "industry", known, industries.attrs["file"])
+    groups = raw["industry_groups"]
+    for name in by_municipality:
+        if "industry_group" in raw[name].columns:
+            known = [*groups["group"], rules.ALL_GROUPS]
+            with faults.collecting():
+                checking.check_codes(raw[name], "industry_group", known, groups.attrs["file"])
     totals = raw["official_totals"]
     for indicator, of_indicator in totals.groupby("indicator"):
         table = raw[rules.PREFECTURE_SERIES[indicator][0]]

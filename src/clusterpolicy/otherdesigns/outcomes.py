@@ -1,4 +1,4 @@
-"""Further outcomes of cells: shipments, jobs, plants and shipments per job, from rung 2.
+"""Further outcomes of cells: shipments, jobs, plants and shipments per job, by municipality.
 
 The triple difference and the permutation of the main estimate, on prefecture x industry group
 cells added up from municipalities that are told for their whole area in every year: as towns became

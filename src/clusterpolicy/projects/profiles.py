@@ -21,7 +21,7 @@ from clusterpolicy.projects import portfolio
 CELL = ["pref_code", "industry"]
 # Older and later base around the first year of each term.
 BASES_OF_TERM = {1: ("b1995", "b2000"), 2: ("b2000", "b2005")}
-BOUNDARIES = "prefecture-boundaries/prefectures_s0001.geojson"  # of data/external, rung 2
+BOUNDARIES = "prefecture-boundaries/prefectures_s0001.geojson"  # of data/external
 GAP = "gap to elsewhere"  # design of the records that describe growth
 ALL = "all"  # the row that adds all industries of a project up
 
@@ -427,7 +427,7 @@ def read_outlines(study: Study) -> dict[str, list[np.ndarray]]:
     Returns
     -------
     dict of str to list of ndarray
-        As ``workbooks.read_boundaries``; empty on rung 1.
+        As ``workbooks.read_boundaries``; empty if it has not.
     """
     path = sources.EXTERNAL / BOUNDARIES
     try:
