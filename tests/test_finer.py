@@ -198,6 +198,15 @@ def test_years_told_and_unknown_municipalities_and_groups_are_held_against_the_t
         panel.read_raw(folder)
 
 
+def test_a_figure_of_the_panel_that_the_census_contradicts_is_named(folder):
+    path = folder / "municipal_shipments.csv"
+    put(path, 3, "2005", "1")
+    told = broken(folder, "municipal_shipments", 2, "2006", "7")
+    assert told.startswith("municipal_shipments.csv:")
+    assert ": column 200" in told
+    assert "2 of " in told
+
+
 def test_shipments_that_the_other_panel_contradicts_are_refused():
     def check(gaps):
         census = pd.Series([100.0 * (1 + gap) for gap in gaps])

@@ -98,7 +98,7 @@ def clean(raw: Mapping[str, pd.DataFrame]) -> FinerStudy:
         raw[carried.PANEL_TABLE], carried.MEASURES[-1], ["muni_code_2015"], blank="unmarked"
     )
     shipment_check = municipalities.compare_shipments(totals, shipments)
-    require_agreement(shipment_check)
+    require_agreement(shipment_check, raw[carried.PANEL_TABLE])
     return FinerStudy(
         municipal_totals=totals,
         municipal_groups=cells[~is_all].reset_index(drop=True),
@@ -164,13 +164,16 @@ def _name_numbers(raw: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     return table[["year", *revision[::-1], "industry_group", "group_name", *plants]]
 
 
-def require_agreement(check: pd.DataFrame) -> None:
+def require_agreement(check: pd.DataFrame, carried_panel: pd.DataFrame | None = None) -> None:
     """Refuse municipal shipments that the Cabinet Office's own panel contradicts.
 
     Parameters
     ----------
     check : DataFrame
         From ``municipalities.compare_shipments``.
+    carried_panel : DataFrame, optional
+        Raw table ``municipal_shipments``, for the line and column that the message names; without
+        it the published files are meant.
 
     Raises
     ------
@@ -185,10 +188,14 @@ def require_agreement(check: pd.DataFrame) -> None:
     different = int((gap > LARGEST_GAP).sum())
     if different > MOST_DIFFERENT * len(gap):
         worst = check.loc[gap.idxmax()]
+        if carried_panel is not None:
+            line = carried_panel.index[carried_panel["muni_code_2015"] == worst["muni_code_2015"]]
+            where = f"{carried_panel.attrs['file']}:{line[0]}: column {worst['year']}"
         raise sources.DataFault(
             f"{where}: {different} of {len(gap)} municipalities and years differ by more than 1 %, "
             f"most of all {worst['muni_code_2015']} in {worst['year']}: {worst['census']:.0f} "
-            f"against {worst['panel']:.0f} million yen: look at the municipality converter"
+            f"against {worst['panel']:.0f} million yen: correct the figure that is wrong, or look "
+            "at the municipality converter"
         )
 
 
