@@ -36,8 +36,9 @@ class Study:
     fitness, glossary, sources : as in raw
     warnings : one row per raw figure or fact to look at
         ``checking.LISTED``: file, line, column, value, reason and the whole row.
-    project_areas, field_industries, neighbours, other_programmes : as in raw
-        ``neighbours``: pairs of prefectures with a land border or a fixed link.
+    project_areas, field_industries, neighbours, outlines, other_programmes : as in raw
+        ``neighbours``: pairs of prefectures with a land border or a fixed link; ``outlines``:
+        rings of prefectures, the largest of each first.
     """
 
     prefectures: pd.DataFrame
@@ -62,6 +63,7 @@ class Study:
     project_areas: pd.DataFrame
     field_industries: pd.DataFrame
     neighbours: pd.DataFrame
+    outlines: pd.DataFrame
     other_programmes: pd.DataFrame
     warnings: pd.DataFrame
 
@@ -197,6 +199,7 @@ def clean_all(raw: dict[str, pd.DataFrame]) -> Study:
         project_areas=raw["project_areas"].reset_index(drop=True),
         field_industries=raw["field_industries"].reset_index(drop=True),
         neighbours=raw["prefecture_neighbours"].reset_index(drop=True),
+        outlines=raw["prefecture_outlines"].reset_index(drop=True).astype({"ring": int}),
         other_programmes=raw["other_programmes"]
         .reset_index(drop=True)
         .astype({"first_fy": int, "last_fy": int}),

@@ -72,6 +72,11 @@ TABLES: dict[str, tuple[str, tuple[str, ...], dict]] = {
             ("pref_code_b",): ("prefectures", ("pref_code",)),
         },
     ),
+    "outlines": (
+        "Outlines of the prefectures, rounded and processed by this project",
+        ("pref_code", "ring"),
+        _PREFECTURE,
+    ),
     "warnings": ("Raw figures and facts to look at", (), {}),
     # By municipality, in a folder of their own
     "municipal_totals": (

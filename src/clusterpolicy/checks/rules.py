@@ -103,6 +103,22 @@ def _municipal_rules(figures: Kind) -> Rules:
     )
 
 
+_POINT = r"1[2-5][0-9](\.[0-9]+)? [1-4][0-9](\.[0-9]+)?"
+_OUTLINES = Rules(
+    {
+        "pref_code": PREFECTURE,
+        "ring": WHOLE,
+        "points": Kind(
+            "not the points of a ring",
+            "write at least four, longitude and latitude in degrees, joined by ;",
+            rf"{_POINT}(;{_POINT}){{3,}}",
+        ),
+        "source": SOURCE,
+    },
+    ("pref_code", "ring"),
+    complete=(),
+)
+
 # What the municipal files hold and lose: the tables that the page on the data prints.
 _MUNICIPAL_COUNTS = {
     "municipal_areas": Rules(
@@ -571,6 +587,7 @@ RULES: dict[str, Rules] = {
         calendar_years=SHIPMENTS,
     ),
     **_MUNICIPAL_COUNTS,
+    "prefecture_outlines": _OUTLINES,
 }
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from itertools import zip_longest
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from clusterpolicy import cleaning, sources
@@ -122,6 +123,10 @@ def derive(
         ),
         # After all that changes a value.
         "municipal_changes": _text(audit.count_changes(log.table()), "municipal_changes", used.all),
+        "prefecture_outlines": _outlines_table(
+            workbooks.read_boundaries(_one(registry, "boundaries", folder), raw["prefectures"]),
+            used,
+        ),
         "account_check": _text(account_check, "account_check", used.accounts),
     }
 
@@ -135,6 +140,7 @@ class _Sources:
         )
         self.converter = by_use["municipality converter"]
         self.all = f"{by_use['municipal census']};{self.converter}"
+        self.boundaries = by_use["boundaries"]
         self.shipments = by_use["municipal shipments"]
         self.accounts = [by_use[f"accounts {base}"] for base in rules.BASES]
         files = registry[registry["used_for"] == "municipal census"]
@@ -195,6 +201,17 @@ def _units_table(
         }
     )
     return _text(table, carried.UNITS_TABLE, used.all)
+
+
+def _outlines_table(rings: Mapping[str, list[np.ndarray]], used: _Sources) -> pd.DataFrame:
+    """Print the rings of each prefecture, a hundred metres apart at the finest."""
+    rows = [
+        (code, number, ";".join(f"{east:.3f} {north:.3f}" for east, north in ring))
+        for code, of_one in rings.items()
+        for number, ring in enumerate(of_one, start=1)
+    ]
+    table = pd.DataFrame(rows, columns=["pref_code", "ring", "points"])
+    return _text(table, "prefecture_outlines", used.boundaries)
 
 
 def _by_year(

@@ -11,9 +11,8 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from clusterpolicy import clusters, policy, results, sources
+from clusterpolicy import clusters, policy, results
 from clusterpolicy.cells import measures, stars
-from clusterpolicy.finerdata import workbooks
 from clusterpolicy.otherdesigns import synthetic
 from clusterpolicy.panel import Study
 from clusterpolicy.projects import portfolio
@@ -21,7 +20,6 @@ from clusterpolicy.projects import portfolio
 CELL = ["pref_code", "industry"]
 # Older and later base around the first year of each term.
 BASES_OF_TERM = {1: ("b1995", "b2000"), 2: ("b2000", "b2005")}
-BOUNDARIES = "prefecture-boundaries/prefectures_s0001.geojson"  # of data/external
 GAP = "gap to elsewhere"  # design of the records that describe growth
 ALL = "all"  # the row that adds all industries of a project up
 
@@ -422,19 +420,12 @@ def gap_records(profile: Profile) -> list[results.Estimate]:
 
 
 def read_outlines(study: Study) -> dict[str, list[np.ndarray]]:
-    """Return the boundaries of the prefectures if `make data` has fetched them, else none.
-
-    Returns
-    -------
-    dict of str to list of ndarray
-        As ``workbooks.read_boundaries``; empty if it has not.
-    """
-    path = sources.EXTERNAL / BOUNDARIES
-    try:
-        path.open("rb").close()  # opening, not asking, so that the page knows when it comes
-    except FileNotFoundError:
-        return {}
-    return workbooks.read_boundaries(path, study.prefectures)
+    """Return the outlines of the prefectures: rings by code, n_points x 2, the largest first."""
+    rings: dict[str, list[np.ndarray]] = {}
+    for row in study.outlines.itertuples():
+        points = [point.split(" ") for point in row.points.split(";")]
+        rings.setdefault(row.pref_code, []).append(np.array(points, dtype=float))
+    return rings
 
 
 def results_name(project_id: str) -> str:
