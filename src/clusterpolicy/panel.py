@@ -52,8 +52,9 @@ class Study:
     fitness, glossary, sources : as in raw
     warnings : one row per raw figure or fact to look at
         ``checking.LISTED``: file, line, column, value, reason and the whole row.
-    project_areas, field_industries, neighbours, other_programmes : as in raw
-        ``neighbours``: pairs of prefectures with a land border or a fixed link.
+    project_areas, field_industries, neighbours, outlines, other_programmes : as in raw
+        ``neighbours``: pairs of prefectures with a land border or a fixed link; ``outlines``:
+        rings of prefectures, the largest of each first.
     """
 
     prefectures: pd.DataFrame
@@ -80,6 +81,7 @@ class Study:
     project_areas: pd.DataFrame
     field_industries: pd.DataFrame
     neighbours: pd.DataFrame
+    outlines: pd.DataFrame
     other_programmes: pd.DataFrame
     warnings: pd.DataFrame
 
@@ -127,6 +129,7 @@ def read_raw(folder: Path | None = None) -> dict[str, pd.DataFrame]:
 
 def _check_references(raw: dict[str, pd.DataFrame], faults: checking.Faults) -> None:
     """Hold every key that one table takes from another against that other."""
+    by_municipality = [name for name in raw if "muni_code_2015" in rules.RULES[name].columns]
     references = [(name, "source", "sources", "source") for name in raw]
     references += [
         ("projects", "bureau", "prefectures", "bureau"),
@@ -136,6 +139,10 @@ def _check_references(raw: dict[str, pd.DataFrame], faults: checking.Faults) -> 
         ("term_facts", "projects", "projects", "project_id"),
         ("other_programmes", "fields", "field_industries", "field"),
         ("logic_model", "phrases", "phrases", "phrase_id"),
+        *(
+            (name, "muni_code_2015", "municipal_units", "muni_code_2015")
+            for name in by_municipality
+        ),
     ]
     for name, column, owner, key in references:
         with faults.collecting():
@@ -160,6 +167,12 @@ def _check_references(raw: dict[str, pd.DataFrame], faults: checking.Faults) -> 
             checking.check_codes(of_base, "part_of", known, where)
         with faults.collecting():
             checking.check_codes(raw[f"sector_product_{base}"], "industry", known, where)
+    groups = raw["industry_groups"]
+    for name in by_municipality:
+        if "industry_group" in raw[name].columns:
+            known = [*groups["group"], rules.ALL_GROUPS]
+            with faults.collecting():
+                checking.check_codes(raw[name], "industry_group", known, groups.attrs["file"])
     totals = raw["official_totals"]
     for indicator, of_indicator in totals.groupby("indicator"):
         table = raw[rules.PREFECTURE_SERIES[indicator][0]]
@@ -251,6 +264,7 @@ def clean_all(raw: dict[str, pd.DataFrame]) -> Study:
         project_areas=raw["project_areas"].reset_index(drop=True),
         field_industries=raw["field_industries"].reset_index(drop=True),
         neighbours=raw["prefecture_neighbours"].reset_index(drop=True),
+        outlines=raw["prefecture_outlines"].reset_index(drop=True).astype({"ring": int}),
         other_programmes=raw["other_programmes"]
         .reset_index(drop=True)
         .astype({"first_fy": int, "last_fy": int}),

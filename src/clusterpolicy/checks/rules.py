@@ -13,6 +13,9 @@ BASES = ("b1995", "b2000", "b2005", "b2011")
 SECTOR_BASES = ("b2005", "b2011")
 # A hidden cell is never zero and never guessed; nil means that there is none.
 STATUS_OF_SYMBOL = {"X": "hidden", "-": "nil"}
+# Of municipalities an empty cell says that no line was published for the year.
+MUNICIPAL_STATUS = {**STATUS_OF_SYMBOL, "*": "not collected"}
+ALL_GROUPS = "all"  # in the place of an industry group: all industries, those never told included
 
 # [0-9], not \d: full-width digits are not figures until somebody has looked at them.
 _NUMBER = r"-?[0-9]+(\.[0-9]+)?"
@@ -38,6 +41,28 @@ AMOUNT = Kind(
     rf"{_NUMBER}|{'|'.join(re.escape(symbol) for symbol in STATUS_OF_SYMBOL)}",
 )
 WHOLE = Kind("not a whole number", "write digits only", r"[0-9]+")
+MUNICIPALITY = Kind(
+    "not a municipality's code",
+    "write its five digits",
+    rf"({'|'.join(PREFECTURE_CODES)})[0-9]{{3}}",
+)
+PLANTS = Kind(
+    "not a number of establishments, which is never hidden",
+    "write plain digits, - for nil, or leave it empty where no line was published",
+    r"([1-9][0-9]*)?|-",
+)
+JOBS = Kind(
+    "neither a number of persons nor a symbol",
+    "write plain digits, X for hidden, - for nil, * for not collected, or leave it empty where no "
+    "line was published",
+    r"([0-9]+)?|[X*-]",
+)
+SHIPMENTS = Kind(
+    "neither an amount nor a symbol",
+    "write plain digits with two decimals at most, X for hidden, - for nil, * for not collected, "
+    "or leave it empty where no line was published",
+    r"([0-9]+(\.[0-9]{1,2})?)?|[X*-]",
+)
 OPTIONAL_WHOLE = Kind("not a whole number", "write digits only, or leave it empty", r"[0-9]*")
 KEY = Kind("not a key", "write small letters and _", r"[a-z_]+")
 OPTIONAL_KEY = Kind("not a key", "write small letters and _, or leave it empty", r"[a-z_]*")
@@ -72,6 +97,96 @@ _CELL_RULES = Rules(
     fiscal_years=AMOUNT,
     complete=("industry",),
 )
+
+
+def _municipal_rules(figures: Kind) -> Rules:
+    return Rules(
+        {"muni_code_2015": MUNICIPALITY, "industry_group": TEXT, "source": SOURCE},
+        ("muni_code_2015", "industry_group"),
+        calendar_years=figures,
+    )
+
+
+_POINT = r"1[2-5][0-9](\.[0-9]+)? [1-4][0-9](\.[0-9]+)?"
+_OUTLINES = Rules(
+    {
+        "pref_code": PREFECTURE,
+        "ring": WHOLE,
+        "points": Kind(
+            "not the points of a ring",
+            "write at least four, longitude and latitude in degrees, joined by ;",
+            rf"{_POINT}(;{_POINT}){{3,}}",
+        ),
+        "source": SOURCE,
+    },
+    ("pref_code", "ring"),
+    complete=(),
+)
+
+# What the municipal files hold and lose: the tables that the page on the data prints.
+_MUNICIPAL_COUNTS = {
+    "municipal_areas": Rules(
+        {
+            "year": YEAR,
+            **dict.fromkeys(("listed", "parents", "wards", "municipalities"), WHOLE),
+            **dict.fromkeys(("without_successor", "of_2015", "of_2015_without_line"), WHOLE),
+            "source": SOURCE,
+        },
+        ("year",),
+    ),
+    "municipal_hidden": Rules(
+        {
+            "year": YEAR,
+            "measure": TEXT,
+            **dict.fromkeys(("cells", "hidden", "unmarked", "blocked"), WHOLE),
+            "jobs": NUMBER,
+            "jobs_percent": NUMBER,
+            "untold": WHOLE,
+            "source": SOURCE,
+        },
+        ("year", "measure"),
+    ),
+    "municipal_bounds": Rules(
+        {
+            "kind": one_of("industry", "prefecture"),
+            "code": TEXT,
+            "year": YEAR,
+            "low": NUMBER,
+            "high": OPTIONAL_NUMBER,
+            "hidden_cells": WHOLE,
+            "source": SOURCE,
+        },
+        ("kind", "code"),
+    ),
+    "municipal_industry_numbers": Rules(
+        {
+            "year": YEAR,
+            "jsic2_code": Kind("not a JSIC code", "write two digits", r"[0-9]{2}"),
+            "establishments": WHOLE,
+            "constant_establishments": WHOLE,
+            "source": SOURCE,
+        },
+        ("year", "jsic2_code"),
+    ),
+    "municipal_row_loss": Rules({"step": TEXT, "rows": WHOLE, "source": SOURCE}, ("step",)),
+    "municipal_prefecture_check": Rules(
+        {
+            "measure": TEXT,
+            "year": YEAR,
+            **dict.fromkeys(("compared", "equal", "hidden_lines"), WHOLE),
+            "double_percent": NUMBER,
+            "source": SOURCE,
+        },
+        ("measure", "year"),
+    ),
+    "municipal_changes": Rules(
+        {"rule": TEXT, "rows": WHOLE, "files": WHOLE, "example": TEXT, "source": SOURCE}, ("rule",)
+    ),
+    "account_check": Rules(
+        {"base": one_of(*BASES), "file": TEXT, "cells": WHOLE, "equal": WHOLE, "source": SOURCE},
+        ("base",),
+    ),
+}
 
 # Indicator -> raw table, column of its figures, unit as printed.
 PREFECTURE_SERIES = {
@@ -482,6 +597,20 @@ RULES: dict[str, Rules] = {
     },
     **{f"cell_product_{base}": _CELL_RULES for base in BASES},
     **{f"sector_product_{base}": _CELL_RULES for base in SECTOR_BASES},
+    "municipal_units": Rules(
+        {"muni_code_2015": MUNICIPALITY, "name_ja": TEXT, "years_told": WHOLE, "source": SOURCE},
+        ("muni_code_2015",),
+    ),
+    "municipal_group_establishments": _municipal_rules(PLANTS),
+    "municipal_group_employees": _municipal_rules(JOBS),
+    "municipal_group_shipments": _municipal_rules(SHIPMENTS),
+    "municipal_shipments": Rules(
+        {"muni_code_2015": MUNICIPALITY, "source": SOURCE},
+        ("muni_code_2015",),
+        calendar_years=SHIPMENTS,
+    ),
+    **_MUNICIPAL_COUNTS,
+    "prefecture_outlines": _OUTLINES,
 }
 
 

@@ -7,7 +7,6 @@ import pandas as pd
 
 from clusterpolicy import effects, evidence, policy
 from clusterpolicy.checks import rules
-from clusterpolicy.finerdata.finer import FinerStudy
 from clusterpolicy.panel import Study
 from clusterpolicy.results import (
     PRETREND_BLIND,
@@ -327,8 +326,8 @@ def declared_sentence(study: Study, results: pd.DataFrame, main: pd.Series) -> s
     return (
         f"Declared before anything was estimated: the {outcome['role']} outcome is the "
         f"{outcome['label']}; a difference below {format_number(outcome['margin_percent'])} "
-        f"percent either way counts as none ({outcome['margin_reason']}). Secondary outcomes, with "
-        f"the larger files only: {'; '.join(secondary)}. P-values are adjusted within families: "
+        f"percent either way counts as none ({outcome['margin_reason']}). Secondary outcomes: "
+        f"{'; '.join(secondary)}. P-values are adjusted within families: "
         f"for the {readings} readings of the fields by Holm's steps, for the years of one event "
         "study by the step-down of Westfall and Young. Targets were reassigned "
         f"{format_number(main['draws'])} times; no p-value can be below "
@@ -388,21 +387,6 @@ def answer_data(study: Study, sums: pd.DataFrame, totals: pd.DataFrame) -> list[
         f"{format_number(len(cells))} figures of cells and "
         f"{format_number(len(study.prefecture_panel))} of prefectures are kept in the repository.",
     ]
-
-
-def rung_sentence(larger: FinerStudy | None) -> str:
-    """Say which rung of the data the reports stand on (``finer.load``)."""
-    first = "official figures of prefectures and their industries, kept in the repository"
-    if larger is None:
-        return (
-            f"This build stands on rung 1 of the data: {first}. Rung 2, the figures of "
-            "municipalities, is not there; the README says how to fetch it."
-        )
-    return (
-        f"This build stands on rungs 1 and 2 of the data: {first}, and figures of "
-        f"{format_number(len(larger.units))} municipalities, downloaded and held against one "
-        "another."
-    )
 
 
 def _targets(study: Study, term: policy.Term, main: pd.Series) -> str:

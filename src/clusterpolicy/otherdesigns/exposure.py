@@ -1,6 +1,6 @@
 """Municipalities by the share of their jobs in targeted industries: shipments over forty years.
 
-Rung 2 only. A municipality is exposed by the industries it held in 2001, the first census that
+A municipality is exposed by the industries it held in 2001, the first census that
 tells them; its shipments are known since 1971. Compared within prefecture and year, and with the
 mix of industries held fixed in every year: what is left of exposure is that an industry was
 targeted here and not there, the same contrast as that of the triple difference.
