@@ -26,7 +26,8 @@ class Study:
     targets : one row per project, prefecture and field
     industries : one row per base and industry of the accounts
     cells : one row per base, prefecture, industry and reading of the fields map
-        ``is_targeted_1``, ``is_targeted_2``, the projects that target the cell, ``block``.
+        ``projects_1``, ``projects_2`` name the cell; ``is_targeted_1``, ``is_targeted_2`` if one of
+        them counts; ``since_1``, ``since_2`` first fiscal year of its projects; ``block``.
     cell_panel : one row per base, prefecture, industry and fiscal year
         ``product_million_yen`` (nominal) and ``status``.
     prefecture_panel : one row per indicator, prefecture and year
@@ -160,7 +161,9 @@ def clean_all(raw: dict[str, pd.DataFrame]) -> Study:
         projects=projects,
         targets=targets,
         industries=raw["account_industries"].reset_index(drop=True).astype({"order": int}),
-        cells=list_cells(cell_panel, policy.target_cells(targets, field_map), prefectures),
+        cells=list_cells(
+            cell_panel, policy.target_cells(targets, field_map), prefectures, projects
+        ),
         cell_panel=cell_panel,
         prefecture_panel=pd.concat(
             [
@@ -193,19 +196,25 @@ def clean_all(raw: dict[str, pd.DataFrame]) -> Study:
 
 
 def list_cells(
-    cell_panel: pd.DataFrame, targeted: pd.DataFrame, prefectures: pd.DataFrame
+    cell_panel: pd.DataFrame,
+    targeted: pd.DataFrame,
+    prefectures: pd.DataFrame,
+    projects: pd.DataFrame,
 ) -> pd.DataFrame:
     """List every cell of every base with its targeting in both readings of the fields map.
 
     Returns
     -------
     DataFrame
-        One row per ``base``, ``pref_code``, ``industry`` and ``fields_map``: ``block``,
-        ``is_targeted_1``, ``is_targeted_2`` and the projects behind each.
+        One row per ``base``, ``pref_code``, ``industry`` and ``fields_map``: ``block``; by term
+        ``projects_*`` that name the cell, ``is_targeted_*`` if one of them is sure to have run
+        (``policy.unknown_starts``), and ``since_*``, the first fiscal year of the first of them
+        (missing: no later than the term, ``policy.project_starts``).
     """
     keys = ["base", "pref_code", "industry"]
     every = cell_panel[keys].drop_duplicates()
     every = every.merge(pd.DataFrame({"fields_map": policy.FIELDS_MAPS}), how="cross")
+    unknown, starts = policy.unknown_starts(projects), policy.project_starts(projects)
     blocks = prefectures[["pref_code", "block"]]
     every = every.merge(blocks, on="pref_code", validate="many_to_one")
     for term in (1, 2):
@@ -213,7 +222,11 @@ def list_cells(
         of_term = of_term.rename(columns={"projects": f"projects_{term}"})
         every = every.merge(of_term, on=[*keys, "fields_map"], how="left", validate="one_to_one")
         every[f"projects_{term}"] = every[f"projects_{term}"].fillna("")
-        every[f"is_targeted_{term}"] = every[f"projects_{term}"] != ""
+        of_cell = [ids.split(";") if ids else [] for ids in every[f"projects_{term}"]]
+        sure = [[each for each in ids if each not in unknown] for ids in of_cell]
+        every[f"is_targeted_{term}"] = [bool(ids) for ids in sure]
+        first = [starts[ids].min(skipna=False) if ids else pd.NA for ids in sure]
+        every[f"since_{term}"] = pd.array(first, "Int64")
     return every.sort_values(["fields_map", *keys]).reset_index(drop=True)
 
 
