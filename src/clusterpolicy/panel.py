@@ -11,6 +11,14 @@ from clusterpolicy.checks import checking, package, rules
 
 # Accounts are added up from rounded figures: half a million yen for each part and the total.
 ROUNDING_MILLION_YEN = 0.5
+# Facts that are carried as they stand, and those of them that name projects.
+PROJECT_FACTS = ("project_targets", "project_outcomes", "autonomy_facts")
+FACT_TABLES = (
+    *PROJECT_FACTS,
+    *("run_facts", "project_bodies", "phrase_indicators", "search_log", "national_series"),
+    *("university_ventures", "priority_selections", "location_act_facts", "location_act_plans"),
+    *("participants", "older_policy_results"),
+)
 
 
 @dataclass(frozen=True)
@@ -39,6 +47,10 @@ class Study:
         ``checking.LISTED``: file, line, column, value, reason and the whole row.
     project_areas, field_industries, neighbours, other_programmes : as in raw
         ``neighbours``: pairs of prefectures with a land border or a fixed link.
+    run_facts, project_bodies : as in raw
+        How the policy was run, source by source, and the bodies that ran it.
+    phrase_indicators, search_log and the tables of ``FACT_TABLES`` : as in raw
+        What describes a phrase without an estimate, and where its indicators were sought.
     """
 
     prefectures: pd.DataFrame
@@ -64,6 +76,20 @@ class Study:
     field_industries: pd.DataFrame
     neighbours: pd.DataFrame
     other_programmes: pd.DataFrame
+    run_facts: pd.DataFrame
+    project_bodies: pd.DataFrame
+    phrase_indicators: pd.DataFrame
+    search_log: pd.DataFrame
+    national_series: pd.DataFrame
+    university_ventures: pd.DataFrame
+    project_targets: pd.DataFrame
+    project_outcomes: pd.DataFrame
+    autonomy_facts: pd.DataFrame
+    priority_selections: pd.DataFrame
+    location_act_facts: pd.DataFrame
+    location_act_plans: pd.DataFrame
+    participants: pd.DataFrame
+    older_policy_results: pd.DataFrame
     warnings: pd.DataFrame
 
     def projects_of_term(self, term: int) -> pd.DataFrame:
@@ -119,6 +145,13 @@ def _check_references(raw: dict[str, pd.DataFrame], faults: checking.Faults) -> 
         ("term_facts", "projects", "projects", "project_id"),
         ("other_programmes", "fields", "field_industries", "field"),
         ("logic_model", "phrases", "phrases", "phrase_id"),
+        ("phrases", "outcomes", "outcomes", "outcome"),
+        *((name, "projects", "projects", "project_id") for name in PROJECT_FACTS),
+        ("project_bodies", "project_id", "projects", "project_id"),
+        ("run_facts", "phrase_id", "phrases", "phrase_id"),
+        ("phrase_indicators", "phrase_id", "phrases", "phrase_id"),
+        ("search_log", "phrases", "phrases", "phrase_id"),
+        ("location_act_plans", "fields", "field_industries", "field"),
     ]
     for name, column, owner, key in references:
         with faults.collecting():
@@ -192,6 +225,7 @@ def clean_all(raw: dict[str, pd.DataFrame]) -> Study:
         other_programmes=raw["other_programmes"]
         .reset_index(drop=True)
         .astype({"first_fy": int, "last_fy": int}),
+        **{name: raw[name].reset_index(drop=True) for name in FACT_TABLES},
     )
 
 

@@ -31,10 +31,6 @@ from clusterpolicy.wording import (
 AGREEMENT = 1e-8
 OTHER_MAP = {"broad": "narrow", "narrow": "broad"}
 NEW_TARGETS_TERM, LAST_TERM = 2, 3
-UNEVEN = (
-    " They vary more than chance would have it, so the printed interval may hold too rarely, and "
-    "verdicts take the wider of the two."
-)
 COMPARED = {
     1: "with the five fiscal years before the policy",
     2: "with the launch term: cells targeted first in this term against cells never targeted",
@@ -164,7 +160,11 @@ def report_cards(
     rows = []
     for number in (1, 2, 3):
         main = main_estimate(results, number, clock, fields_map)
-        verdict = phrases.loc[phrases["result_ids"] == main["result_id"], "verdict"].iloc[0]
+        stands_on = (
+            phrases["result_ids"].str.split(";").map(lambda ids, own=main["result_id"]: own in ids)
+        )
+        of_term = phrases[stands_on & (phrases["term"] == number)]
+        verdict = of_term["verdict"].iloc[0]
         rows.append(
             {
                 "name": f"term-{number}",
@@ -228,7 +228,6 @@ def crosscheck_sentence(main: pd.Series) -> str:
         f"the estimate rests on vary {format_number(main['uneven_ratio'], 1)} times as much as "
         f"those of other assignments ({format_p(main['uneven_p'])}); judged by their own "
         f"variation alone, the interval is {strict} percent ({format_p(main['strict_p'])})."
-        + (UNEVEN if main["uneven_p"] <= evidence.UNEVEN_LEVEL else "")
     )
 
 
@@ -423,14 +422,17 @@ def _loss(results: pd.DataFrame, main: pd.Series) -> str:
 
 
 def _verdicts(phrases: pd.DataFrame) -> str:
-    counts = phrases["verdict"].value_counts()
-    parts = [f"{counts[verdict]} {verdict}" for verdict in evidence.VERDICTS if verdict in counts]
-    listed = parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
-    blank = int((phrases["figure"] == "no public figure").sum())
-    return (
-        f"Of {len(phrases)} phrases of the policy page, {listed}; for {blank} of them we found no "
-        "public figure."
-    )
+    """Count verdicts in two tallies, one for each list."""
+    asked = {
+        evidence.RUN: "on how the policy was run, held against sources",
+        evidence.ACHIEVED: "on what it achieved",
+    }
+    parts = [
+        f"{sum(counts.values())} phrases {asked[listed]}: "
+        + ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+        for listed, counts in evidence.tally(phrases).items()
+    ]
+    return f"{'; '.join(parts)}."
 
 
 def _strength(main: pd.Series) -> str:
