@@ -16,8 +16,13 @@ LAUNCH = policy.Term(1, "Launch Period", "立ち上げ期", "funded", 2001, 2005
 @pytest.fixture
 def study():
     projects = pd.DataFrame(
-        [("a", 1, "02;03"), ("b", 1, "03"), ("c", 2, "47")],
-        columns=["project_id", "term", "prefectures"],
+        [
+            ("a", 1, "02;03", 2001, "yes"),
+            ("b", 1, "03", 2001, "yes"),
+            ("d", 1, "03", None, "uncertain"),  # may not have run: not counted
+            ("c", 2, "47", 2006, "yes"),
+        ],
+        columns=["project_id", "term", "prefectures", "first_fy", "in_official_count"],
     )
     targets = pd.DataFrame(
         [("a", "02"), ("a", "03"), ("b", "03"), ("c", "47")], columns=["project_id", "pref_code"]

@@ -406,3 +406,20 @@ def test_how_the_policy_was_run_is_printed_without_a_grade():
     grid = read(tables.phrases_table(pd.DataFrame([phrase])))
     assert "Grade" not in grid.rows[0]
     assert grid.rows[1][3] == "not found (sought: here)"
+
+
+def test_sources_that_differ_say_which_figure_was_only_expected():
+    facts = pd.DataFrame(
+        {
+            "subject": ["sales", "sales"],
+            "value": ["412.5", "385.2"],
+            "unit": "billion yen",
+            "period": "FY2010",
+            "kind": ["forecast", "observed"],
+            "source": "P034",
+            "confidence": "high",
+            "note": "",
+        }
+    )
+    grid = read(tables.conflicts_table(facts))
+    assert ["forecast" in row for row in grid.rows[1:]] == [True, False]

@@ -376,6 +376,7 @@ def rung_sentence(larger: FinerStudy | None) -> str:
 
 def _targets(study: Study, term: policy.Term, main: pd.Series) -> str:
     projects = study.projects_of_term(term.number)
+    projects = projects[~projects["project_id"].isin(policy.unknown_starts(projects))]
     covered = study.targets.loc[
         study.targets["project_id"].isin(projects["project_id"]), "pref_code"
     ].nunique()
