@@ -434,6 +434,11 @@ def run_finding(*rows, rule="facts", term=1, **tables):
             statements.MINISTRY_ONLY,
             "it ran: stated by the ministry only, single cases by others (B)",
         ),
+        (
+            (("it ran", statements.CONFIRMED, "whole", "M", "ministry", "high"),),
+            statements.MINISTRY_ONLY,  # it does not confirm itself
+            "it ran: stated by the ministry only (M)",
+        ),
         ((A, DENIED), statements.CONTRADICTED, "it ran: contradicted in part (D)"),
         ((A, WEAK), statements.CONFIRMED, "it ran: confirmed (A)"),
         ((SAID, SOUGHT), statements.MINISTRY_ONLY, "it ran: stated by the ministry only (C)"),
