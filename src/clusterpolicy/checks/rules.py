@@ -267,6 +267,7 @@ RULES: dict[str, Rules] = {
     "glossary": Rules(
         {"word": TEXT, "word_ja": TEXT, "meaning": TEXT, "source": SOURCE}, ("word",)
     ),
+    **FACT_RULES,
     "official_totals": Rules(
         {
             "indicator": one_of(*_SUMMABLE),
@@ -332,7 +333,6 @@ RULES: dict[str, Rules] = {
         if table not in ("prefecture_value_added", "prefecture_population")
     },
     **{f"cell_product_{base}": _CELL_RULES for base in BASES},
-    **FACT_RULES,
 }
 
 
