@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from small_results import record, small_study
 
-from clusterpolicy import effects, inference, results
+from clusterpolicy import effects, inference, policy, results
 from clusterpolicy.findings import robustcharts, robustwords
 from clusterpolicy.otherdesigns import refits, robustness, spillovers
 
@@ -136,7 +136,8 @@ def test_a_project_left_out_takes_its_cells_with_it(real_study, main):
     of_project = cells["projects_1"].str.split(";").map(lambda ids: "kyushu-silicon-t1" in ids)
     left = projects.loc["without Kyushu Silicon Cluster Plan"]
     assert len(case.panel.cells) - left["n_cells"] == of_project.sum()
-    assert len(projects) == len(real_study.projects_of_term(1))
+    unknown = policy.unknown_starts(real_study.projects)  # they target nothing here
+    assert len(projects) == len(real_study.projects_of_term(1)) - len(unknown)
 
 
 def test_checks_earn_no_better_grade_than_the_main_estimate(study, main):

@@ -310,8 +310,50 @@ BROKEN = {
     "a way to judge a phrase that does not exist": (
         ("phrases", put(2, "rule", "gains")),
         "phrases.csv:2: column rule: found 'gains': not an allowed value: choose one of gain, no "
-        "loss, picked for strength, some twenty, count of projects, own count, bureaus, named "
-        "bodies, review, end of money, no public figure",
+        "loss, own count, indicator, facts, picked for strength, legal forms",
+    ),
+    "a rule of the other list": (
+        ("phrases", put(2, "rule", "facts")),
+        "phrases.csv:2: column rule: found 'facts': a rule of the other list: choose one of gain, "
+        "no loss, own count, indicator",
+    ),
+    "an effect without outcomes": (
+        ("phrases", put(2, "outcomes", "")),
+        "phrases.csv:2: column outcomes: found '': rule 'gain' judges by outcomes: name them",
+    ),
+    "outcomes of what is not judged": (
+        ("phrases", put(4, "outcomes", "product")),
+        "phrases.csv:4: column outcomes: found 'product': rule 'indicator' judges by none",
+    ),
+    "a grade of how the policy was run": (
+        ("phrases", put(8, "highest_grade", "1")),
+        "phrases.csv:8: column highest_grade: found '1': how the policy was run has no grade: "
+        "write 0",
+    ),
+    "a figure without a kind": (
+        ("term_facts", put(23, "kind", "")),
+        "term_facts.csv:23: column kind: found '': a figure in projects: write one of observed, "
+        "forecast, target, derived",
+    ),
+    "a kind of what is no figure": (
+        ("term_facts", put(2, "kind", "observed")),
+        "term_facts.csv:2: column kind: found 'observed': kind of what is no magnitude: leave it "
+        "empty",
+    ),
+    "a kind that does not exist": (
+        ("term_facts", put(23, "kind", "guessed")),
+        "term_facts.csv:23: column kind: found 'guessed': not an allowed value: choose one of , "
+        "observed, forecast, target, derived",
+    ),
+    "a ministry that confirms itself": (
+        ("run_facts", put(10, "verdict", "confirmed")),
+        "run_facts.csv:10: column verdict: found 'confirmed': the ministry does not confirm "
+        "itself: write stated by the ministry only",
+    ),
+    "a figure of what was only sought": (
+        ("phrase_indicators", put(3, "figure", "40,000")),
+        "phrase_indicators.csv:3: column figure: found '40,000': a figure of what was only "
+        "sought: write described",
     ),
     "a figure in another unit": (
         (WAGES, put(3, YEN, "770000000000")),

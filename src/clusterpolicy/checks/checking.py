@@ -4,7 +4,7 @@ import csv
 import io
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,6 +65,8 @@ class Rules:
         Whether a table without rows says something.
     spans : tuple of pairs of str
         Columns of a first and a last year: no row may end before it starts.
+    rows : tuple of functions
+        Each finds the faults between the columns of a row.
     steady : str or None
         Column whose figures of one prefecture cannot change fivefold from one year to the next.
     """
@@ -76,6 +78,7 @@ class Rules:
     may_be_empty: bool = False
     spans: tuple[tuple[str, str], ...] = ()
     steady: str | None = None
+    rows: tuple[Callable[[pd.DataFrame], Iterable["Fault"]], ...] = ()
     calendar_years: Kind | None = None
 
     @property
@@ -123,6 +126,8 @@ def check_table(table: pd.DataFrame, rules: Rules) -> pd.DataFrame:
     faults = [*_column_faults(table, kinds), *_key_faults(table, rules.key)]
     if not faults:  # what follows compares rows, which is of use only once each of them is right
         faults = [*_span_faults(table, rules.spans)]
+        for find_faults in rules.rows:
+            faults += find_faults(table)
         if rules.complete is not None:
             faults += _missing_prefectures(table, rules.complete)
     raise_faults(table, faults)

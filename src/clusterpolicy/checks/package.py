@@ -74,6 +74,32 @@ TABLES: dict[str, tuple[str, tuple[str, ...], dict]] = {
     "project_areas": ("Areas below the prefecture that sources name", ("area_id",), {}),
     "field_industries": ("From fields to industries and sectors, in two readings", (), {}),
     "other_programmes": ("Other programmes for regions in the same years", (), {}),
+    "run_facts": (
+        "Statements on how the policy was run, one source each",
+        ("phrase_id", "statement", "by_whom", "source"),
+        {},
+    ),
+    "project_bodies": ("Promotion bodies of projects and their legal form", (), _PROJECT),
+    "phrase_indicators": ("Best indicator of each phrase without an estimate", ("phrase_id",), {}),
+    "search_log": ("Where each indicator was sought", (), {}),
+    "national_series": (
+        "Figures that describe the nation and single areas",
+        ("series_id", "area", "period"),
+        {},
+    ),
+    "university_ventures": ("University ventures by area", ("area", "date"), {}),
+    "project_targets": ("Targets and what came of them", ("target_id",), {}),
+    "project_outcomes": (
+        "Outcomes that bureaus and bodies report, by kind",
+        ("series_id", "fiscal_year", "kind"),
+        {},
+    ),
+    "autonomy_facts": ("Promotion bodies and bureaus after the money", (), {}),
+    "priority_selections": ("Areas chosen of those proposed", ("programme", "round", "area"), {}),
+    "location_act_facts": ("Company Location Promotion Act: plans and outcomes", (), {}),
+    "location_act_plans": ("Plans under the Company Location Promotion Act", (), {}),
+    "participants": ("Participants, as sources count them", (), {}),
+    "older_policy_results": ("Results that were stated of older policies", (), {}),
     "neighbours": (
         "Prefectures that share a border or a fixed link",
         ("pref_code_a", "pref_code_b"),
@@ -138,6 +164,8 @@ _UNIT_BESIDE = "stands in the column unit"
 # Column -> what it means wherever it stands.
 _MEANINGS = {
     "pref_code": "prefecture, 01 to 47 (JIS X 0401)",
+    "kind": "of a magnitude: observed, forecast, target or derived; empty for what is none",
+    "list": "run: how the policy was run, held against sources; achieved: effects, with a grade",
     "base": "base year of the Prefectural Accounts; bases are not chained",
     "industry": "key of an industry of the accounts",
     "fy": "fiscal year, April to March, by the Western year in which it starts",

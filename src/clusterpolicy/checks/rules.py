@@ -1,83 +1,46 @@
 """The rules of every raw table: its columns, codes, numbers and keys."""
 
-import re
 from collections.abc import Mapping
 
 import pandas as pd
 
 from clusterpolicy.checks import checking, plausibility
-from clusterpolicy.checks.checking import PREFECTURE_CODES, Kind, Rules
+from clusterpolicy.checks.checking import Kind, Rules
+from clusterpolicy.checks.factrules import FACT_RULES, PHRASE_RULES
+from clusterpolicy.checks.kinds import (
+    AMOUNT,
+    CONFIDENCE,
+    FREE,
+    JOBS,
+    JSIC,
+    KEY,
+    MUNICIPALITY,
+    NUMBER,
+    OPTIONAL_KEY,
+    OPTIONAL_NUMBER,
+    OPTIONAL_WHOLE,
+    OPTIONAL_YEAR,
+    PLANTS,
+    PREFECTURE,
+    PREFECTURES,
+    SHIPMENTS,
+    SOURCE,
+    STATUS_OF_SYMBOL,
+    TERM,
+    TEXT,
+    WHOLE,
+    YEAR,
+    one_of,
+)
+
+__all__ = ["BASES", "PHRASE_RULES", "PREFECTURE_SERIES", "RULES", "STATUS_OF_SYMBOL"]
 
 BASES = ("b1995", "b2000", "b2005", "b2011")
 # Bases that print information services apart; services of earlier bases are one sector.
 SECTOR_BASES = ("b2005", "b2011")
-# A hidden cell is never zero and never guessed; nil means that there is none.
-STATUS_OF_SYMBOL = {"X": "hidden", "-": "nil"}
 # Of municipalities an empty cell says that no line was published for the year.
 MUNICIPAL_STATUS = {**STATUS_OF_SYMBOL, "*": "not collected"}
 ALL_GROUPS = "all"  # in the place of an industry group: all industries, those never told included
-
-# [0-9], not \d: full-width digits are not figures until somebody has looked at them.
-_NUMBER = r"-?[0-9]+(\.[0-9]+)?"
-
-TEXT = Kind("must not be empty", "write it, or remove the row", r"\s*\S[\s\S]*")
-FREE = checking.FREE
-SOURCE = Kind("not a list of source keys", "write keys of sources.csv joined by ;", r"\w+(;\w+)*")
-PREFECTURE = Kind(
-    "not a prefecture code", "write 01 to 47 with its leading zero", values=PREFECTURE_CODES
-)
-PREFECTURES = Kind(
-    "not a list of prefecture codes",
-    "write codes 01 to 47 joined by ;",
-    rf"({'|'.join(PREFECTURE_CODES)})(;({'|'.join(PREFECTURE_CODES)}))*",
-)
-YEAR = Kind("not a year", "write four digits, 1900 to 2099", r"(19|20)[0-9]{2}")
-OPTIONAL_YEAR = Kind("not a year", "write four digits, or leave it empty", r"((19|20)[0-9]{2})?")
-NUMBER = Kind("not a number", "write plain digits without separators or letters", _NUMBER)
-OPTIONAL_NUMBER = Kind("not a number", "write plain digits, or leave it empty", rf"({_NUMBER})?")
-AMOUNT = Kind(
-    "neither a number nor a symbol",
-    "write plain digits, X for hidden or - for nil",
-    rf"{_NUMBER}|{'|'.join(re.escape(symbol) for symbol in STATUS_OF_SYMBOL)}",
-)
-WHOLE = Kind("not a whole number", "write digits only", r"[0-9]+")
-MUNICIPALITY = Kind(
-    "not a municipality's code",
-    "write its five digits",
-    rf"({'|'.join(PREFECTURE_CODES)})[0-9]{{3}}",
-)
-PLANTS = Kind(
-    "not a number of establishments, which is never hidden",
-    "write plain digits, - for nil, or leave it empty where no line was published",
-    r"([1-9][0-9]*)?|-",
-)
-JOBS = Kind(
-    "neither a number of persons nor a symbol",
-    "write plain digits, X for hidden, - for nil, * for not collected, or leave it empty where no "
-    "line was published",
-    r"([0-9]+)?|[X*-]",
-)
-SHIPMENTS = Kind(
-    "neither an amount nor a symbol",
-    "write plain digits with two decimals at most, X for hidden, - for nil, * for not collected, "
-    "or leave it empty where no line was published",
-    r"([0-9]+(\.[0-9]{1,2})?)?|[X*-]",
-)
-OPTIONAL_WHOLE = Kind("not a whole number", "write digits only, or leave it empty", r"[0-9]*")
-KEY = Kind("not a key", "write small letters and _", r"[a-z_]+")
-OPTIONAL_KEY = Kind("not a key", "write small letters and _, or leave it empty", r"[a-z_]*")
-TERM = Kind("not a policy term", "write 1, 2 or 3", values=("1", "2", "3"))
-JSIC = Kind(
-    "not a list of JSIC codes", "write two-digit codes joined by ;", r"([0-9]{2}(;[0-9]{2})*)?"
-)
-
-
-def one_of(*values: str) -> Kind:
-    """Return the kind of a column with a closed list of values."""
-    return Kind("not an allowed value", f"choose one of {', '.join(values)}", values=values)
-
-
-CONFIDENCE = one_of("high", "medium", "low")
 
 
 def _series_rules(value: str, **more: Kind) -> Rules:
@@ -204,25 +167,13 @@ PREFECTURE_SERIES = {
     "population": ("prefecture_population", "population", "persons"),
 }
 
-# How a phrase of the policy page is judged; evidence.RULES has one function for each.
-PHRASE_RULES = (
-    *("gain", "no loss", "picked for strength", "some twenty", "count of projects", "own count"),
-    *("bureaus", "named bodies", "review", "end of money", "no public figure"),
-)
-
-# What a published evaluation shares with this study: the outcome, or what keeps both apart.
-COMPARED = (
-    *("output", "other outcome", "other programme", "other programme and outcome"),
-    "no programme",
-)
-
 # Money that prefectures add up to, in one series.
 _SUMMABLE = ("shipments", "cash_wages", "materials")
 
 RULES: dict[str, Rules] = {
     "sources": Rules(
         {
-            "source": Kind("not a source key", "write letters and digits", r"\w+"),
+            "source": Kind("not a source key", "write letters, digits and -", r"[\w-]+"),
             "publisher": TEXT,
             "title": TEXT,
             "address": FREE,
@@ -377,21 +328,6 @@ RULES: dict[str, Rules] = {
         ("event_id",),
         spans=(("first_year", "last_year"),),
     ),
-    "term_facts": Rules(
-        {
-            "term": one_of("1", "2", "3", "comparator"),
-            "indicator": TEXT,
-            "subject": FREE,
-            "projects": FREE,
-            "value": FREE,
-            "unit": FREE,
-            "period": FREE,
-            "source": SOURCE,
-            "confidence": CONFIDENCE,
-            "note": FREE,
-        },
-        ("term", "indicator", "value", "period", "source"),
-    ),
     "outcomes": Rules(
         {
             "outcome": KEY,
@@ -450,31 +386,7 @@ RULES: dict[str, Rules] = {
     "glossary": Rules(
         {"word": TEXT, "word_ja": TEXT, "meaning": TEXT, "source": SOURCE}, ("word",)
     ),
-    "phrases": Rules(
-        {
-            "phrase_id": Kind("not an id", "write small letters, digits and -", r"[a-z0-9-]+"),
-            "term": one_of("0", "1", "2", "3"),
-            "phrase": TEXT,
-            "question": TEXT,
-            "indicator": TEXT,
-            "rule": one_of(*PHRASE_RULES),
-            "highest_grade": one_of("0", "1", "2", "3"),
-            "change_mind": TEXT,
-            "source": SOURCE,
-        },
-        ("phrase_id",),
-    ),
-    "logic_model": Rules(
-        {
-            "link_id": Kind("not an id", "write small letters, digits and -", r"[a-z0-9-]+"),
-            "from_step": TEXT,
-            "to_step": TEXT,
-            "phrases": TEXT,
-            "how_judged": TEXT,
-            "source": SOURCE,
-        },
-        ("link_id",),
-    ),
+    **FACT_RULES,
     "official_totals": Rules(
         {
             "indicator": one_of(*_SUMMABLE),
@@ -485,62 +397,6 @@ RULES: dict[str, Rules] = {
             "source": SOURCE,
         },
         ("indicator", "year"),
-    ),
-    "published_evaluations": Rules(
-        {
-            "eval_id": TEXT,
-            "authors": TEXT,
-            "year": OPTIONAL_YEAR,
-            "title": TEXT,
-            "programme": TEXT,
-            "is_this_policy": one_of("yes", "no"),
-            **dict.fromkeys(("design", "sample", "data_years", "outcome"), FREE),
-            "outcome_group": TEXT,
-            "estimate": FREE,
-            "se_or_p": FREE,
-            "finding": TEXT,
-            "direction": one_of("positive", "none", "negative", "mixed", "not visible"),
-            "compared": one_of(*COMPARED),
-            "why_different": TEXT,
-            "source": SOURCE,
-            "confidence": CONFIDENCE,
-        },
-        ("eval_id",),
-    ),
-    "project_areas": Rules(
-        {
-            "area_id": TEXT,
-            "projects": TEXT,
-            "name_en": TEXT,
-            "name_ja": TEXT,
-            "prefectures": PREFECTURES,
-            "municipalities": FREE,
-            "local_body": FREE,
-            "source": SOURCE,
-            "confidence": CONFIDENCE,
-            "note": FREE,
-        },
-        ("area_id",),
-    ),
-    "other_programmes": Rules(
-        {
-            "programme": TEXT,
-            "area": TEXT,
-            "area_ja": TEXT,
-            "prefectures": Kind(
-                "not a list of prefecture codes",
-                "write codes 01 to 47 joined by ;, or leave it empty",
-                rf"({PREFECTURES.pattern})?",
-            ),
-            "first_fy": YEAR,
-            "last_fy": YEAR,
-            "fields": FREE,
-            "areas_in_all": OPTIONAL_WHOLE,
-            "source": SOURCE,
-            "confidence": CONFIDENCE,
-            "note": FREE,
-        },
-        ("programme", "area"),
     ),
     "prefecture_neighbours": Rules(
         {

@@ -189,7 +189,11 @@ def report_cards(
     rows = []
     for number in (1, 2, 3):
         main = main_estimate(results, number, clock, fields_map)
-        verdict = phrases.loc[phrases["result_ids"] == main["result_id"], "verdict"].iloc[0]
+        stands_on = (
+            phrases["result_ids"].str.split(";").map(lambda ids, own=main["result_id"]: own in ids)
+        )
+        of_term = phrases[stands_on & (phrases["term"] == number)]
+        verdict = of_term["verdict"].iloc[0]
         rows.append(
             {
                 "name": f"term-{number}",
@@ -391,6 +395,7 @@ def answer_data(study: Study, sums: pd.DataFrame, totals: pd.DataFrame) -> list[
 
 def _targets(study: Study, term: policy.Term, main: pd.Series) -> str:
     projects = study.projects_of_term(term.number)
+    projects = projects[~projects["project_id"].isin(policy.unknown_starts(projects))]
     covered = study.targets.loc[
         study.targets["project_id"].isin(projects["project_id"]), "pref_code"
     ].nunique()
@@ -437,14 +442,17 @@ def _loss(results: pd.DataFrame, main: pd.Series) -> str:
 
 
 def _verdicts(phrases: pd.DataFrame) -> str:
-    counts = phrases["verdict"].value_counts()
-    parts = [f"{counts[verdict]} {verdict}" for verdict in evidence.VERDICTS if verdict in counts]
-    listed = parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
-    blank = int((phrases["figure"] == "no public figure").sum())
-    return (
-        f"Of {len(phrases)} phrases of the policy page, {listed}; for {blank} of them we found no "
-        "public figure."
-    )
+    """Count verdicts in two tallies, one for each list."""
+    asked = {
+        evidence.RUN: "on how the policy was run, held against sources",
+        evidence.ACHIEVED: "on what it achieved",
+    }
+    parts = [
+        f"{sum(counts.values())} phrases {asked[listed]}: "
+        + ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+        for listed, counts in evidence.tally(phrases).items()
+    ]
+    return f"{'; '.join(parts)}."
 
 
 def _strength(main: pd.Series) -> str:
