@@ -61,8 +61,13 @@ class Rules:
         Whether a table without rows says something.
     spans : tuple of pairs of str
         Columns of a first and a last year: no row may end before it starts.
-    steady : str or None
-        Column whose figures of one prefecture cannot change fivefold from one year to the next.
+    steady : tuple of str
+        Columns whose figures of one prefecture follow one another, of a table that is long by year.
+    far : float
+        How many times a figure may be above or below those of the years around it.
+    has_wild_cells : bool
+        Whether single figures do more and are right, so that they are added up before one is
+        refused.
     """
 
     columns: dict[str, Kind]
@@ -71,7 +76,9 @@ class Rules:
     complete: tuple[str, ...] | None = None
     may_be_empty: bool = False
     spans: tuple[tuple[str, str], ...] = ()
-    steady: str | None = None
+    steady: tuple[str, ...] = ()
+    far: float = 5.0
+    has_wild_cells: bool = False
 
 
 @dataclass(frozen=True, order=True)
