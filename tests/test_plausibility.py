@@ -58,6 +58,12 @@ def test_a_jump_that_all_prefectures_make_is_none():
     assert jumps(wide(rows)) == []
 
 
+def test_a_cell_that_stays_when_all_others_fall_has_jumped():
+    is_late = np.array(YEARS) >= "2009"
+    rows = {code: path - is_late * (code != "03") for code, path in quiet(20).items()}
+    assert jumps(wide(rows)) == [(4, "2009")]
+
+
 def test_a_jump_is_none_where_the_series_has_always_jumped():
     rows = quiet(20)
     rows["03"] = 12 + np.tile([0.0, np.log(3)], 6)
