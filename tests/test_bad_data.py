@@ -124,8 +124,8 @@ BROKEN = {
     ),
     "unit_changed.csv": (
         3,
-        f":5: column {YEN}: found '183444300000': 885,539 times that of 2001: another unit, or a "
-        "slip: correct it",
+        f":5: column {YEN}: found '183444300000': 957,880 times what the years around it and the "
+        "other prefectures lead one to expect: another unit, or a slip: correct it",
     ),
     # Years and places
     "era_year.csv": (3, f":3: column year: found '平成14年': {YEAR}"),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from clusterpolicy import cleaning, concordance, policy, sources
-from clusterpolicy.checks import checking, package, rules
+from clusterpolicy.checks import checking, package, plausibility, rules
 
 # Read from top to bottom by people; no estimate asks in which order their rows stand.
 AS_WRITTEN = (
@@ -59,6 +59,7 @@ class Study:
         Manufacturing and total product, million yen.
     official_totals, events, term_facts, evaluations, phrases, logic_model, outcomes : as in raw
     fitness, glossary, sources : as in raw
+    plant_events : one row per plant that explains a jump of a cell, or was sought and not found
     warnings : one row per raw figure or fact to look at
         ``checking.LISTED``: file, line, column, value, reason and the whole row.
     project_areas, field_industries, neighbours, outlines, other_programmes : as in raw
@@ -83,6 +84,7 @@ class Study:
     prefecture_product: pd.DataFrame
     official_totals: pd.DataFrame
     events: pd.DataFrame
+    plant_events: pd.DataFrame
     term_facts: pd.DataFrame
     evaluations: pd.DataFrame
     phrases: pd.DataFrame
@@ -150,6 +152,10 @@ def read_raw(folder: Path | None = None) -> dict[str, pd.DataFrame]:
             raw[name] = rules.check_raw(sources.read_raw(name, folder), name)
     if not faults.faults:
         _check_references(raw, faults)
+    if not faults.faults:
+        for name, found in rules.find_slips(raw).items():
+            with faults.collecting():
+                checking.raise_faults(raw[name], found)
     faults.stop()
     return {name: in_order(table, name) for name, table in raw.items()}
 
@@ -207,6 +213,10 @@ def _check_references(raw: dict[str, pd.DataFrame], faults: checking.Faults) -> 
             known = [*groups["group"], rules.ALL_GROUPS]
             with faults.collecting():
                 checking.check_codes(raw[name], "industry_group", known, groups.attrs["file"])
+    known = pd.concat([industries["industry"], sectors["industry"]])
+    with faults.collecting():
+        where = industries.attrs["file"]
+        checking.check_codes(raw["plant_events"], "industries", known, where)
     totals = raw["official_totals"]
     for indicator, of_indicator in totals.groupby("indicator"):
         table = raw[rules.PREFECTURE_SERIES[indicator][0]]
@@ -288,6 +298,7 @@ def clean_all(raw: dict[str, pd.DataFrame]) -> Study:
         .reset_index(drop=True)
         .astype({"year": int, "total": float, "decimals": int}),
         events=cleaning.clean_events(raw["events"]),
+        plant_events=cleaning.clean_plant_events(raw["plant_events"]),
         term_facts=raw["term_facts"].reset_index(drop=True),
         evaluations=raw["published_evaluations"].reset_index(drop=True),
         phrases=raw["phrases"].reset_index(drop=True).astype({"term": int, "highest_grade": int}),
@@ -484,6 +495,35 @@ def events_of(study: Study, table: str) -> pd.DataFrame:
     names = study.events["applies_to"].str.split(";")
     bears = names.map(lambda each: any(n == "all" or n.startswith(table) for n in each))
     return study.events[bears].reset_index(drop=True)
+
+
+def events_of_cell(
+    study: Study, pref_code: str, industry: str, years: tuple[int, int]
+) -> pd.DataFrame:
+    """Return what is known to have happened to plants of a cell in some years.
+
+    Parameters
+    ----------
+    study : Study
+    pref_code, industry : str
+        The cell; the industry as any base calls it.
+    years : tuple of int
+        First and last fiscal year, both included.
+
+    Returns
+    -------
+    DataFrame
+        Rows of ``plant_events`` without those that say a reason was not found.
+
+    Examples
+    --------
+    >>> events_of_cell(study, "02", "nonferrous_metals", (2001, 2009))["what"].tolist()
+    ['the nuclear fuel reprocessing plant at Rokkasho began its trial run']
+    """
+    events = study.plant_events
+    known = events[events["kind"] != plausibility.NOT_FOUND]
+    found = plausibility.events_of(known, pref_code, industry, years)
+    return found.reset_index(drop=True)
 
 
 def unit_of(study: Study, indicator: str) -> str:

@@ -67,8 +67,13 @@ class Rules:
         Columns of a first and a last year: no row may end before it starts.
     rows : tuple of functions
         Each finds the faults between the columns of a row.
-    steady : str or None
-        Column whose figures of one prefecture cannot change fivefold from one year to the next.
+    steady : tuple of str
+        Columns whose figures of one prefecture follow one another, of a table that is long by year.
+    far : float
+        How many times a figure may be above or below those of the years around it.
+    has_wild_cells : bool
+        Whether single figures do more and are right, so that they are added up before one is
+        refused.
     """
 
     columns: dict[str, Kind]
@@ -77,7 +82,9 @@ class Rules:
     complete: tuple[str, ...] | None = None
     may_be_empty: bool = False
     spans: tuple[tuple[str, str], ...] = ()
-    steady: str | None = None
+    steady: tuple[str, ...] = ()
+    far: float = 5.0
+    has_wild_cells: bool = False
     rows: tuple[Callable[[pd.DataFrame], Iterable["Fault"]], ...] = ()
     calendar_years: Kind | None = None
 

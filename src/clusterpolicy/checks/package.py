@@ -63,6 +63,11 @@ TABLES: dict[str, tuple[str, tuple[str, ...], dict]] = {
     ),
     "official_totals": ("Published national totals", ("indicator", "year"), {}),
     "events": ("Policies, shocks and breaks of the series", ("event_id",), {}),
+    "plant_events": (
+        "Plants that explain jumps of single cells, and jumps whose reason was not found",
+        ("event_id",),
+        _PREFECTURE,
+    ),
     "term_facts": ("Figures and facts about the terms, dated; sources may disagree", (), {}),
     "evaluations": ("Published evaluations of this policy and near it", ("eval_id",), {}),
     "phrases": ("Phrases of the policy page and how each is judged", ("phrase_id",), {}),

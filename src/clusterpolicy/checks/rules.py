@@ -1,11 +1,12 @@
 """The rules of every raw table: its columns, codes, numbers and keys."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pandas as pd
 
-from clusterpolicy.checks import checking, plausibility
-from clusterpolicy.checks.checking import Kind, Rules
+from clusterpolicy.checks import checking, plausibility, slips
+from clusterpolicy.checks.checking import Fault, Kind, Rules
 from clusterpolicy.checks.factrules import FACT_RULES, PHRASE_RULES
 from clusterpolicy.checks.kinds import (
     AMOUNT,
@@ -50,16 +51,19 @@ def _series_rules(value: str, **more: Kind) -> Rules:
         {**columns, "flag": FREE},
         ("pref_code", "year", *group),
         complete=("year", *group),
-        steady=value,
+        steady=(value,),
     )
 
 
-_CELL_RULES = Rules(
+# Where a part is hidden, nothing can be added up. Cells of such years are at most 10 times above or
+# below the years around (precision machinery of Okinawa 2012). Three zeros make it 1,000.
+_SECTOR_RULES = Rules(
     {"pref_code": PREFECTURE, "industry": TEXT, "source": SOURCE},
     ("pref_code", "industry"),
     fiscal_years=AMOUNT,
     complete=("industry",),
 )
+_CELL_RULES = replace(_SECTOR_RULES, far=30.0, has_wild_cells=True)
 
 
 def _municipal_rules(figures: Kind) -> Rules:
@@ -166,6 +170,12 @@ PREFECTURE_SERIES = {
     ),
     "population": ("prefecture_population", "population", "persons"),
 }
+
+# What happened to a plant; the last: no reason was found where one was sought.
+PLANT_EVENTS = (
+    *("opening", "trial run", "closure", "accident", "disaster", "prices", "restructuring"),
+    plausibility.NOT_FOUND,
+)
 
 # Money that prefectures add up to, in one series.
 _SUMMABLE = ("shipments", "cash_wages", "materials")
@@ -299,6 +309,7 @@ RULES: dict[str, Rules] = {
         },
         ("pref_code", "fy", "base"),
         complete=("base", "fy"),
+        steady=("manufacturing_million_yen", "total_million_yen"),
     ),
     "known_gaps": Rules(
         {
@@ -327,6 +338,27 @@ RULES: dict[str, Rules] = {
         },
         ("event_id",),
         spans=(("first_year", "last_year"),),
+    ),
+    "plant_events": Rules(
+        {
+            "event_id": Kind("not an id", "write small letters, digits and -", r"[a-z0-9-]+"),
+            "pref_code": PREFECTURE,
+            "industries": Kind(
+                "not a list of industries", "write keys joined by ;", r"[a-z_]+(;[a-z_]+)*"
+            ),
+            "first_fy": YEAR,
+            "last_fy": OPTIONAL_YEAR,
+            "kind": one_of(*PLANT_EVENTS),
+            "what": TEXT,
+            "base": one_of(*BASES, *SECTOR_BASES),
+            "value_before": AMOUNT,
+            "value_after": AMOUNT,
+            "source": SOURCE,
+            "confidence": CONFIDENCE,
+            "note": FREE,
+        },
+        ("event_id",),
+        spans=(("first_fy", "last_fy"),),
     ),
     "outcomes": Rules(
         {
@@ -417,6 +449,7 @@ RULES: dict[str, Rules] = {
         },
         ("pref_code", "fy", "base"),
         complete=("base", "fy"),
+        steady=("total_million_yen_2015_prices",),
     ),
     "industry_codes": Rules(
         {
@@ -452,7 +485,7 @@ RULES: dict[str, Rules] = {
         if table not in ("prefecture_value_added", "prefecture_population")
     },
     **{f"cell_product_{base}": _CELL_RULES for base in BASES},
-    **{f"sector_product_{base}": _CELL_RULES for base in SECTOR_BASES},
+    **{f"sector_product_{base}": _SECTOR_RULES for base in SECTOR_BASES},
     "municipal_units": Rules(
         {"muni_code_2015": MUNICIPALITY, "name_ja": TEXT, "years_told": WHOLE, "source": SOURCE},
         ("muni_code_2015",),
@@ -484,6 +517,47 @@ def check_raw(table: pd.DataFrame, name: str) -> pd.DataFrame:
     return plausibility.check_changes(table, RULES[name])
 
 
+def find_slips(raw: Mapping[str, pd.DataFrame], table: str | None = None) -> dict[str, list[Fault]]:
+    """Find slips of a magnitude in the figures that tables have to share (``slips``).
+
+    Parameters
+    ----------
+    raw : mapping of str to DataFrame
+        Checked raw tables by name, each right by itself.
+    table : str, optional
+        Look only where this table has a part.
+
+    Returns
+    -------
+    dict of list of Fault
+        Faults by table; tables without a fault are left out.
+    """
+    table_of = {name: PREFECTURE_SERIES[name][:2] for name in _SUMMABLE}
+    beside = ("account_industries", "prefecture_product", "known_gaps", "plant_events")
+    checks = [
+        *(
+            ((name, *beside), slips.check_cells(raw, base, RULES[name]))
+            for base in BASES
+            for name in [f"cell_product_{base}"]
+        ),
+        *(
+            ((f"sector_product_{base}", "account_sectors"), slips.check_sectors(raw, base))
+            for base in SECTOR_BASES
+        ),
+        (
+            ("official_totals", *(name for name, _ in table_of.values())),
+            slips.check_official_totals(raw, table_of),
+        ),
+        (tuple(raw), slips.check_events(raw)),
+    ]
+    faults: dict[str, list[Fault]] = {}
+    for parts, found in checks:  # nothing is looked at before it is asked for
+        if table is None or table in parts:
+            for name, fault in found:
+                faults.setdefault(name, []).append(fault)
+    return faults
+
+
 def find_warnings(raw: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """List what a person should look at in the raw tables although no rule is broken.
 
@@ -500,6 +574,6 @@ def find_warnings(raw: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     rows = [
         checking.describe(table, warning, "warning")
         for name, table in raw.items()
-        for warning in plausibility.find_warnings(table, RULES[name])
+        for warning in plausibility.find_warnings(table, RULES[name], raw.get("plant_events"))
     ]
     return pd.DataFrame(rows, columns=list(checking.LISTED))
