@@ -6,6 +6,7 @@ import pytest
 from small_results import record, small_study
 
 from clusterpolicy import effects, inference, policy, results
+from clusterpolicy.estimation import huber
 from clusterpolicy.findings import robustcharts, robustwords
 from clusterpolicy.otherdesigns import refits, robustness, spillovers
 
@@ -35,7 +36,8 @@ def curve(study):
 def test_the_curve_crosses_every_choice_and_counts_equal_dates_once(curve):
     """Term 1 has one pair of windows on both clocks; its samples are those that matter by 2005."""
     samples = [name for name, rule in effects.SAMPLES.items() if rule.since_fy <= 2005]
-    assert len(curve.table) + curve.skipped == 2 * 2 * (len(samples) + 1) * 2 * 2
+    assert len(curve.table) + curve.skipped == 2 * 2 * (len(samples) + 1) * 2 * 2 * 2
+    assert curve.table["estimator"].value_counts().nunique() == 1
     assert not curve.table.duplicated(list(robustness.CHOICES)).any()
 
 
@@ -44,14 +46,19 @@ def test_a_specification_is_the_estimate_of_its_own_design(study, curve):
     plain = curve.table[
         (curve.table["weights"] == robustness.UNWEIGHTED)
         & (curve.table["baseline"] == robustness.WHOLE_BASELINE)
-    ].set_index(["fields_map", "base", "sample"])["estimate"]
+    ].set_index(["fields_map", "base", "sample", "estimator"])["estimate"]
     found = 0
     for design in effects.designs_of_term(study, 1):
         sample = effects.cell_sample(study, design)
         if design.term.clock == "funded" and not inference.why_not_estimable(sample):
-            slow = 100 * np.expm1(effects.TripleDifference(sample).estimate)
             key = design.fields_map, design.base, design.sample
-            assert plain[key] == pytest.approx(slow, abs=1e-8), key
+            changes = effects.cell_changes(sample)
+            targets = sample.cells["is_targeted"].to_numpy(float)
+            huber_fit = huber.fit(changes.layout, changes.change[None], targets)
+            slow = effects.TripleDifference(sample).estimate
+            for estimator, value in (("Huber", huber_fit.slope[0]), ("least squares", slow)):
+                in_percent = 100 * np.expm1(value)
+                assert plain[*key, estimator] == pytest.approx(in_percent, abs=1e-6), key
             found += 1
     assert found > 5
 
@@ -85,7 +92,9 @@ def test_variance_is_shared_out_by_choice():
         for fields, moved in (("broad", 0), ("narrow", 4))
         for base, other in (("b0", 0), ("b1", 2))
     ]
-    table = pd.DataFrame(rows).assign(clock="funded", sample="all", weights="no", baseline="all")
+    table = pd.DataFrame(rows).assign(
+        clock="funded", sample="all", weights="no", baseline="all", estimator="Huber"
+    )
     shares = robustness.variance_shares(table)
     assert shares["fields_map"] == pytest.approx(0.8)
     assert shares["base"] == pytest.approx(0.2)
@@ -120,9 +129,12 @@ def test_placebo_industries_lie_around_zero_and_never_hold_a_targeted_cell(case)
 
 def test_one_block_left_out_is_the_estimate_without_its_cells(case):
     records = results.to_frame(robustness.leave_one_out(case))
-    blocks = records[records["outcome"] == "block"].set_index("sample")
+    blocks = records[records["left_out"].str.startswith("block ")].set_index("sample")
+    assert blocks["left_out"].tolist() == [f"block {letter}" for letter in "ABCDEF"]
     kept = case.panel.keep((case.panel.cells["block"] != "A").to_numpy())
-    estimate = 100 * np.expm1(refits.contrast_of(kept).estimate(kept.targets))
+    changes = refits.changes_of(kept)
+    fit = huber.fit(changes.layout, changes.change[None], kept.targets)
+    estimate = 100 * np.expm1(fit.slope[0])
     assert blocks.loc["without A", "estimate"] == pytest.approx(estimate)
     assert blocks.loc["without A", "n_cells"] == len(kept.cells)
 
@@ -131,13 +143,15 @@ def test_a_project_left_out_takes_its_cells_with_it(real_study, main):
     """On the real figures: what is left plus what the project targeted is the whole sample."""
     case = robustness.open_case(real_study, main, DRAWS)
     records = results.to_frame(robustness.leave_one_out(case))
-    projects = records[records["outcome"] == "project"].set_index("sample")
+    projects = records[records["left_out"].str.startswith("project ")].set_index("sample")
     cells = real_study.cells.query("base == 'b2000' and fields_map == 'broad'")
     of_project = cells["projects_1"].str.split(";").map(lambda ids: "kyushu-silicon-t1" in ids)
     left = projects.loc["without Kyushu Silicon Cluster Plan"]
     assert len(case.panel.cells) - left["n_cells"] == of_project.sum()
+    assert left["left_out"] == "project kyushu-silicon-t1"
     unknown = policy.unknown_starts(real_study.projects)  # they target nothing here
     assert len(projects) == len(real_study.projects_of_term(1)) - len(unknown)
+    assert set(records["outcome"]) == {"product"}
 
 
 def test_checks_earn_no_better_grade_than_the_main_estimate(study, main):
