@@ -144,7 +144,7 @@ reports/%.html: export CHOSEN_REPORT = $*
 reports/%.html: .venv
 	@$(RUN) report $(OPTIONS) "$$CHOSEN_REPORT"
 
-data: .venv  ## rebuild data/clean, fetch the larger figures (DATA_MIRROR=folder: from there)
+data: .venv  ## rebuild data/clean, derive the municipal tables again and compare (DATA_MIRROR=folder)
 	@$(RUN) data
 
 pdf: report  ## print every report as PDF beside its page (needs Chromium)

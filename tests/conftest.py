@@ -49,11 +49,14 @@ def shared():
 
 # Years that the published totals of prefecture_shipments need, and one of each base of accounts.
 SHORT_YEARS = ("2001", "2008", "2010", "2012")
+SHORT_PREFECTURE = "16"
 
 
 @pytest.fixture(scope="session")
 def short_raw(tmp_path_factory):
-    """Copy of ``data/raw`` with four years and two industries of the long tables: read in no time.
+    """Copy of ``data/raw`` with parts of the long tables: read in no time.
+
+    Four years, two industries, one prefecture of the municipalities.
 
     Every rule of a raw table and every reference between tables still has something to hold.
     """
@@ -63,6 +66,8 @@ def short_raw(tmp_path_factory):
         header, *lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
         if path.stem.startswith("cell_product"):
             lines = [line for line in lines if line.split(",")[1] in ("food", "textiles")]
+        elif header.startswith("muni_code_2015,"):
+            lines = [line for line in lines if line.startswith(SHORT_PREFECTURE)]
         elif path.stem.startswith("prefecture_") and header.split(",")[1] in ("year", "fy"):
             years = {line.split(",")[1] for line in lines}
             kept = years.intersection(SHORT_YEARS) or {max(years)}

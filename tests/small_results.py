@@ -41,6 +41,7 @@ def small_tables(effect=0.0, trend=0.0, narrow=INDUSTRIES, first=None):
         named = [b in blocks[i] for b, i in zip(cells["block"], cells["industry"], strict=True)]
         cells[f"is_targeted_{term}"] = is_read & pd.Series(named)
         cells[f"projects_{term}"] = np.where(cells[f"is_targeted_{term}"], f"project-t{term}", "")
+        cells[f"since_{term}"] = pd.array([None] * len(cells), "Int64")
     broad = cells[cells["fields_map"] == "broad"]
     panel = pd.concat(
         broad[broad["base"] == base].merge(pd.DataFrame({"fy": range(low, high + 1)}), how="cross")

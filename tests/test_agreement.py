@@ -66,32 +66,43 @@ def test_programs_that_differ_are_named():
     assert "pyfixest differs by 0.00000100 in triple difference of term 2" in said
 
 
+BASES = {1: ("b2000",), 2: ("b2005", "b2000"), 3: ("b2005",)}
+
+
 @pytest.fixture(scope="module")
 def tried():
     """Records with shares set by hand: this study rejects in 5 percent, every other in 20."""
     found = []
     for scenario in trials.SCENARIOS:
         for term in scenario.terms:
-            for way in trials.METHODS:
-                for measure, value in (("rejection", 5.0), ("coverage", 95.0), ("power", 40.0)):
-                    if way != "permutation" and measure == "rejection":
-                        value = 20.0
-                    effect = 5.0 if measure == "power" else 0.0
-                    found.append(record(term, scenario, way, measure, value, effect))
-            found.append(record(term, scenario, "permutation", "power-at-detectable", 70, 7.5))
+            for base in BASES[term][: 1 + scenario.on_few_units]:
+                where = term, base, scenario
+                for way in trials.WAYS:
+                    rejects = 5.0 if way == "declared" else 20.0
+                    found.append(record(*where, way, "rejection", rejects))
+                for way in ("declared", "first"):
+                    found.append(record(*where, way, "bias", 0.3 if way == "declared" else 4.0))
+                    if scenario.has_power:
+                        found.append(record(*where, way, "smallest-at-size", 8.0))
+                    if scenario.meets_printed:
+                        found.append(record(*where, way, "power", 70.0, 7.5))
+                        found.append(record(*where, way, "power-at-size", 65.0, 7.5))
+                if scenario.meets_printed:
+                    found.append(record(*where, "declared", "detectable", 7.5))
     return to_frame(found)
 
 
-def record(term, scenario, way, measure, value, effect):
-    fixed = dict.fromkeys(("outcome", "outcome_label", "design", "role", "base", "clock"), "-")
-    fixed |= {"fields_map": "broad", "sample": scenario.label, "method": trials.METHODS[way]}
+def record(term, base, scenario, way, measure, value, effect=0.0):
+    fixed = dict.fromkeys(("outcome", "outcome_label", "design", "role", "clock"), "-")
+    fixed |= {"fields_map": "broad", "sample": scenario.label, "method": way, "base": base}
     return trials.Trial(
-        result_id=f"{term}-{scenario.name}-{way}-{measure}",
+        result_id=f"{term}-{base}-{scenario.name}-{way}-{measure}-{effect}",
         term=term,
         estimate=value,
         low=value - 1,
         high=value + 1,
         std_error=0.5,
+        n_units=5 if (term, base) == (2, "b2000") else 6,
         scenario=scenario.name,
         way=way,
         measure=measure,
@@ -106,65 +117,73 @@ def trends_with(warning):
     rows = []
     for effect in (0.0, 100 * trials.DRIFT):
         for measure, value in (("warning", warning), ("off", 5 * effect), ("off-unwarned", 4.0)):
-            rows.append(record(1, scenario, "permutation", measure, value, effect))
-    rows.append(record(1, scenario, "permutation", "band", 5.5, 0.0))
+            rows.append(record(1, "b2000", scenario, "event-study", measure, value, effect))
+    rows.append(record(1, "b2000", scenario, "event-study", "band", 5.5))
     return to_frame(rows)
 
 
 def test_the_answer_says_what_fails_first_and_counts_what_holds(tried):
     lines = methodwords.answer_methods(tried, trends_with(14.2), programs_with(0.0))
     assert len(lines) == 5
-    assert "off by +5.0 percent" in lines[0]
+    assert "rejects in 5.0, 5.0 and 5.0 percent of panels (terms 1, 2 and 3)" in lines[0]
     assert "gives warning in 14.2 percent" in lines[0]
-    n_nulls = sum(len(s.terms) for s in trials.SCENARIOS if s.name in methodwords.NULLS)
-    assert f"too rarely in none and more often than promised in none of {n_nulls}" in lines[2]
-    assert "standard error by block 20.0 to 20.0" in lines[3]
+    assert "5.0 to 5.0 percent" in lines[1]
+    assert lines[1].endswith("6 targeted units or more: none.")
+    assert "20.0 to 20.0 percent" in lines[2]
 
 
-def test_an_interval_that_fails_is_not_counted_as_holding(tried):
+def test_a_trial_in_which_the_test_fails_is_counted(tried):
     worse = tried.copy()
-    is_one = (worse["scenario"] == "alike") & (worse["measure"] == "coverage")
-    worse.loc[is_one & (worse["way"] == "permutation"), ["estimate", "low", "high"]] = 90, 88, 92
-    line = methodwords.answer_methods(worse, trends_with(14.2), programs_with(0.0))[2]
-    assert "least in term 1, cells alike within blocks" in line
-    assert line.startswith("Its 95 % interval holds the true effect in 90.0 to 95.0 percent")
-    assert "too rarely in 1 and more often than promised in none" in line
+    is_one = (worse["scenario"] == "alike") & (worse["measure"] == "rejection")
+    is_one &= (worse["way"] == "declared") & (worse["term"] == 1)
+    worse.loc[is_one, ["estimate", "low", "high"]] = 9.0, 8.0, 10.0
+    line = methodwords.answer_methods(worse, trends_with(14.2), programs_with(0.0))[1]
+    assert "5.0 to 9.0 percent of panels: most in term 1 (b2000), cells alike" in line
+    assert line.endswith("6 targeted units or more: 1.")
+
+
+def test_what_no_test_holds_is_not_counted_as_a_null(tried):
+    samples = sum(
+        len(each.terms) + each.on_few_units
+        for each in trials.SCENARIOS
+        if each.name not in trials.UNHELD
+    )
+    assert len(methodwords.nulls(tried, "declared")) == samples
+    shown = methodwords.nulls(tried, "declared")["scenario"]
+    assert not set(shown) & set(trials.UNHELD)
 
 
 def test_charts_tell_in_words_what_they_draw(tried):
-    chart = methodcharts.plot_shares(tried, "rejection", "Rejections, percent")
-    n_rows = sum(len(scenario.terms) for scenario in trials.SCENARIOS)
-    assert f"this study 5.0 to 5.0, as promised in {n_rows} of {n_rows} scenarios" in chart.alt
-    assert f"by block 20.0 to 20.0, as promised in 0 of {n_rows} scenarios" in chart.alt
+    chart = methodcharts.plot_shares(tried, "first", "Rejections, percent")
+    n_tiles = len(chart.data)
+    assert f"20.0 to 20.0, as promised in 0 of {n_tiles} trials" in chart.alt
     tiles = [patch.get_gid() for patch in chart.figure.axes[0].patches if patch.get_gid()]
-    shares = chart.data.eval("low <= 5 <= high")
-    assert tiles.count("holds") == shares.sum()
-    assert tiles.count("fails") == (~shares).sum() > 0
-    marks = [text.get_text() for text in chart.figure.axes[0].texts]
-    assert marks.count("✓") == shares.sum()
-    assert marks.count("▲") == (chart.data["low"] > 5).sum() > 0
+    assert tiles.count("fails") == n_tiles
+    kept = methodcharts.plot_shares(tried, "declared", "Rejections, percent")
+    marks = [text.get_text() for text in kept.figure.axes[0].texts]
+    assert marks.count("✓") == n_tiles
+    assert marks.count("term 2*") == 1
     trend = methodcharts.plot_trends(trends_with(14.2))
     assert "the bias is +5.0 percent, +4.0 where the test gives no warning" in trend.alt
 
 
-def test_the_table_of_trials_has_a_row_for_every_method_and_scenario(tried):
+def test_the_tables_have_a_row_for_every_trial_and_every_candidate(tried):
     data = methodwords.trial_rows(tried)["data"]
-    n_rows = sum(len(scenario.terms) for scenario in trials.SCENARIOS) * len(trials.METHODS)
-    assert len(data) == n_rows
-    assert set(data.loc[data["way"] == "by block", "rejection"]) == {20.0}
+    assert len(data) == (tried.query("measure == 'rejection' and way == 'first'")).shape[0]
+    assert set(data["place"]) == {20.0}
+    assert set(data["bias first"]) == {4.0}
+    choice = methodwords.choice_rows(tried)["data"].set_index("way")
+    assert choice.loc["the declared test", "most"] == 5.0
+    assert choice.loc["the declared test", "fixed-2*"] == 8.0
+    assert len(choice) == len(trials.WAYS)
+    power = methodwords.power_rows(tried)["data"]
+    assert set(power["power declared"]) == {70.0}
+    assert set(power["power-at-size first"]) == {65.0}
 
 
 def test_trends_that_are_tried_include_none_and_the_one_of_the_answer():
     assert 0.0 in trendtrials.DRIFTS
     assert trials.DRIFT in trendtrials.DRIFTS
-
-
-def test_power_is_said_not_to_be_adjusted_for_size(tried):
-    said = methodwords.power_sentence(tried)
-    n_nulls = sum(len(s.terms) for s in trials.SCENARIOS if s.name in methodwords.NULLS)
-    assert said.startswith("Power is not adjusted for size")
-    assert f"this study 0 of {n_nulls}" in said
-    assert f"by block {n_nulls} of {n_nulls}" in said
 
 
 def test_the_published_example_checks_arithmetic_not_the_test():

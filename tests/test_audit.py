@@ -113,3 +113,36 @@ def test_one_number_stands_for_two_industries(clean, units, converter):
     assert old["industry_group"] == new["industry_group"] == "g01"
     assert old["group_name"] == "Food"
     assert (new["establishments"], new["constant_establishments"]) == (6, 5)
+
+
+def test_one_rule_over_several_measures_is_one_row_whatever_the_order():
+    log = pd.DataFrame(
+        {
+            "where": ["a", "b", "a"],
+            "rule": ["employees: gap to status", "wages: gap to status", "lost minus sign"],
+            "rows": [3, 4, 5],
+            "before": ["", "", "7"],
+            "after": ["hidden", "hidden", "blocked"],
+        }
+    )
+    table = audit.count_changes(log)
+    by_rule = table.set_index("rule")
+    assert by_rule.loc["gap to status"].tolist() == [7, 2, "empty → hidden"]
+    assert by_rule.loc["lost minus sign", "example"] == "7 → blocked"
+    pd.testing.assert_frame_equal(audit.count_changes(log[::-1]), table)
+
+
+def test_bounds_of_the_last_year_are_added_up_both_ways():
+    groups = pd.DataFrame(
+        [
+            (2012, "01", "g09", 90.0, 100.0, 1),
+            (2012, "13", "g09", 10.0, 100.0, 2),
+            (2012, "13", "g10", 50.0, 50.0, 0),
+            (2011, "13", "g10", 1.0, 99.0, 1),
+        ],
+        columns=["year", "pref_code", "industry_group", "low", "high", "hidden_cells"],
+    )
+    sums = audit.sum_bounds(groups).set_index(["kind", "code"])
+    assert sums.loc[("industry", "g09")].tolist() == [2012, 100, 200, 3]
+    assert sums.loc[("prefecture", "13")].tolist() == [2012, 60, 150, 2]
+    assert len(sums) == 4

@@ -15,7 +15,7 @@ from conftest import ROOT
 
 from clusterpolicy import sources
 from clusterpolicy.checks import rules
-from clusterpolicy.finerdata import census, municipalities, workbooks
+from clusterpolicy.finerdata import census, marks, municipalities, workbooks
 
 BAD = ROOT / "tests" / "bad_data"
 PREFECTURES = sources.read_raw("prefectures")
@@ -44,16 +44,26 @@ def read_glossary(path):
     return rules.check_raw(sources.read_raw(path.stem, path.parent), "glossary")
 
 
+def read_salaries(path):
+    table = marks.read_text_table(path, "utf-8")
+    return marks.split_marks(table["idt_salaries"], f"{table.attrs['file']}: column idt_salaries")
+
+
+def read_names(path):
+    table = marks.read_text_table(path, "utf-8")
+    return marks.prefecture_codes(table["prefecture"], PREFECTURES, table.attrs["file"])
+
+
 READERS = {
     "broken.dta": lambda path: census.read_census(path, 2008),
     "broken.geojson": lambda path: workbooks.read_boundaries(path, PREFECTURES),
     "broken.xls": lambda path: workbooks.read_accounts(path, "b2000", INDUSTRIES, PREFECTURES),
     "broken.xlsx": lambda path: workbooks.read_accounts(path, "b2011", INDUSTRIES, PREFECTURES),
-    "mark_nobody_knows.csv": lambda path: workbooks.read_prefecture_census(path, PREFECTURES),
-    "mojibake_name.csv": lambda path: workbooks.read_prefecture_census(path, PREFECTURES),
+    "mark_nobody_knows.csv": read_salaries,
+    "mojibake_name.csv": read_names,
     "na_as_a_name.csv": read_glossary,
     "renamed_municipality.csv": municipalities.read_converter,
-    "utf8_declared_cp932.csv": lambda path: workbooks.read_social_statistics(path, PREFECTURES),
+    "utf8_declared_cp932.csv": lambda path: marks.read_text_table(path, "cp932"),
 }
 
 # File -> exit code and what follows its name in the message.
@@ -114,8 +124,8 @@ BROKEN = {
     ),
     "unit_changed.csv": (
         3,
-        f":5: column {YEN}: found '183444300000': 885,539 times that of 2001: another unit, or a "
-        "slip: correct it",
+        f":5: column {YEN}: found '183444300000': 957,880 times what the years around it and the "
+        "other prefectures lead one to expect: another unit, or a slip: correct it",
     ),
     # Years and places
     "era_year.csv": (3, f":3: column year: found '平成14年': {YEAR}"),

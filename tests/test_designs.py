@@ -148,14 +148,6 @@ def test_a_question_that_a_term_is_not_asked_is_said_to_be_so():
     assert "Not asked" in designwords.cohorts_sentence(NOTHING, "funded", "broad")
 
 
-@pytest.mark.parametrize("sentence", ["exposure_sentence", "outcomes_sentence"])
-def test_without_rung_2_the_page_says_how_to_get_it(sentence):
-    said = getattr(designwords, sentence)(NOTHING, "funded", "broad")
-    assert "rung 1" in said
-    assert "README" in said
-    assert "`" not in said  # officials read it, and type no command
-
-
 def test_the_equivalence_figure_counts_what_lies_inside_the_margin():
     rows = [
         {**EQUIVALENCE, "low": -3.0, "high": 4.0, "row": "one"},

@@ -179,7 +179,7 @@ def test_a_refusal_is_final_and_names_file_and_answer(registry, server, tmp_path
     assert len(server.queries("/first")) == 1
 
 
-def test_without_a_network_one_line_says_what_is_missing_and_that_rung_1_stands(tmp_path):
+def test_without_a_network_one_line_says_what_is_missing_and_that_reports_build(tmp_path):
     with serving() as gone:
         address = gone.address
     registry = registry_of(address, first=FIRST, second=SECOND)
@@ -187,7 +187,7 @@ def test_without_a_network_one_line_says_what_is_missing_and_that_rung_1_stands(
         downloads.fetch_all(registry, tmp_path)
     line = str(raised.value)
     assert "2 of 2 files are missing (a/first.txt, a/second.txt)" in line
-    assert "the reports still build on the tables of data/raw (rung 1)" in line
+    assert "the reports still build on the tables of data/raw" in line
     assert "\n" not in line
 
 

@@ -276,6 +276,9 @@ def little_study(changes=(), kinds=KINDS, prefectures=("02", "13")):
         ],
         columns=["pref_code", "industry", "is_targeted_1", "is_targeted_2"],
     ).assign(base="b2000", fields_map="broad", block="North")
+    for term in (1, 2):
+        cells[f"projects_{term}"] = np.where(cells[f"is_targeted_{term}"], "a", "")
+        cells[f"since_{term}"] = pd.array([None] * len(cells), "Int64")
     panel = cells[["base", "pref_code", "industry"]].merge(
         pd.DataFrame({"fy": [1998, 1999, 2000, 2001, 2002, 2003]}), how="cross"
     )
@@ -347,6 +350,52 @@ def test_a_cell_never_seen_in_the_baseline_or_in_the_term_drops_out_whole(years)
     sample = sample_of(little_study(hidden))
     assert len(sample.cells) == 7
     assert len(sample.rows) == 7 * 4
+
+
+def late_study(since, term=1):
+    """The little study, whose project of cells first targeted in a term begins in year `since`."""
+    study = little_study()
+    is_late = study.cells["industry"] == {1: "first", 2: "second"}[term]
+    study.cells.loc[is_late, f"since_{term}"] = since
+    return study
+
+
+@pytest.mark.parametrize(
+    ("since", "years"),
+    [
+        (2001, [1999, 2000, 2001, 2002]),
+        (2002, [1999, 2000, 2002]),
+        (2003, [1999, 2000, 2001, 2002]),
+    ],
+)
+@pytest.mark.parametrize("sample", ["all cells", "cells seen in every year"])
+def test_a_cell_counts_from_the_year_its_project_began(since, years, sample):
+    rows = sample_of(late_study(since), sample=sample).rows
+    own = rows[rows["industry"] == "first"]
+    assert own["fy"].unique().tolist() == years  # a start after the term is none inside it
+    assert rows.loc[rows["industry"] != "first", "fy"].unique().tolist() == [1999, 2000, 2001, 2002]
+
+
+def test_a_cell_whose_project_leaves_it_no_year_of_the_term_drops_out():
+    study = late_study(2002)
+    hidden = (study.cell_panel["industry"] == "first") & (study.cell_panel["fy"] == 2002)
+    study.cell_panel.loc[hidden, "status"] = "hidden"
+    assert "first" not in set(sample_of(study).rows["industry"])
+
+
+def test_projects_of_unknown_start_count_in_a_sample_of_their_own():
+    study = little_study()
+    study.cells.loc[study.cells["industry"] == "never", "projects_1"] = "b"
+    plain = small_design(range(1999, 2003), 2001, 1)
+    also = effects.unknown_start_design(plain)
+
+    def targeted(design):
+        cells = effects.cell_sample(study, design).cells
+        return set(cells.loc[cells["is_targeted"], "industry"])
+
+    assert targeted(plain) == {"first", "both"}
+    assert targeted(also) == {"first", "both", "never"}
+    assert not also.is_main
 
 
 def test_a_complete_sample_keeps_cells_seen_in_every_year():

@@ -211,10 +211,8 @@ def test_what_an_earlier_term_targeted_is_set_apart():
 
 
 @pytest.mark.slow
-def test_on_rung_2_forty_years_are_estimated_in_seconds(real_study):
-    tables = finer.load()
-    if tables is None:
-        pytest.skip("rung 2 is not here: run `make data`")
+def test_forty_years_are_estimated_in_seconds(real_study, raw_tables):
+    tables = finer.clean(raw_tables)
     records = exposure.estimate_exposure(real_study, tables, 1, draws=499)
     main = records[records["design"] == exposure.DESIGN]
     years = records[records["design"] == exposure.YEARS_DESIGN]

@@ -615,10 +615,21 @@ def test_a_map_of_unknown_or_repeated_prefectures_is_refused(codes):
 def test_the_scorecard_hatches_what_cannot_be_judged():
     drawn = chart("scorecard")
     assert "1 supported, 0 partly supported, 0 not supported and 2 cannot be judged" in drawn.alt
-    assert "The best evidence has grade 3, for 1 of them; 1 have no public figure" in drawn.alt
+    assert "The best evidence has grade 3, for 1 of them; for 1 no figure was found" in drawn.alt
     assert [patch.get_hatch() for patch in marked(drawn, "open")] == ["///", "///"]
     assert len(marked(drawn, "judged")) == 1
     assert "✓ 1" in words(drawn)
+
+
+def test_the_scorecard_of_how_it_was_run_has_marks_and_no_grades():
+    found = PHRASES.assign(verdict=["confirmed", "contradicted", "not found"], grade=pd.NA)
+    drawn = figures.plot_scorecard(found)
+    assert "3 phrases on how the policy was run: 1 confirmed, 0 stated by" in drawn.alt
+    assert [patch.get_hatch() for patch in marked(drawn, "open")] == ["///"]
+    assert "✕" in words(drawn)
+    mixed = found.assign(verdict=["confirmed", "supported", "not found"])
+    with pytest.raises(ValueError, match="use supported, partly supported"):
+        figures.plot_scorecard(mixed)
 
 
 @pytest.mark.parametrize("wrong", [{"verdict": "proved"}, {"grade": 6}])

@@ -1,142 +1,249 @@
-"""Rung 2 is loaded whole or not at all, and a report knows when it comes, changes and goes."""
+"""Municipal tables come from data/raw, checked; what contradicts is named by file, line, column."""
 
-import ast
-import dataclasses
 import shutil
 
 import pandas as pd
 import pytest
-from small_study import SmallStudy
 
-from clusterpolicy import sources
-from clusterpolicy.findings import answers
-from clusterpolicy.finerdata import finer
+from clusterpolicy import panel, sources
+from clusterpolicy.checks import rules
+from clusterpolicy.finerdata import carried, finer
 
-LOAD = """
-from clusterpolicy.finerdata import finer
-study = finer.load()
-print("stands on rung 1" if study is None else f"stands on {len(study.units)} municipalities")
-"""
+PLANTS, JOBS, SHIPMENTS = carried.GROUP_TABLES.values()
 
 
-def tables(municipalities, raw_folder=None):
-    names = [field.name for field in dataclasses.fields(finer.FinerStudy)]
-    made = {name: pd.DataFrame({"row": [1]}) for name in names}
-    made["units"] = pd.DataFrame({"muni_code_2015": municipalities})
-    made["made_with"] = finer.record_files(raw_folder)
-    return finer.FinerStudy(**made)
+def put(path, line, column, text):
+    """Write one cell of a table; return what stood there."""
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    header, fields = (lines[at].rstrip("\n").split(",") for at in (0, line - 1))
+    at = header.index(column)
+    before, fields[at] = fields[at], text
+    lines[line - 1] = ",".join(fields) + "\n"
+    path.write_text("".join(lines), encoding="utf-8", newline="")
+    return before
+
+
+def find(path, code, group):
+    """Return the line of a municipality and group."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return next(at for at, line in enumerate(lines, 1) if line.startswith(f"{code},{group},"))
 
 
 @pytest.fixture
-def folder(tmp_path):
-    saved = tmp_path / "rung2"
-    finer.save(tables(["01100"]), saved)
-    return saved
+def folder(short_raw, tmp_path):
+    """A copy of the raw tables with the municipalities of one prefecture: Toyama."""
+    return shutil.copytree(short_raw, tmp_path / "raw")
 
 
-def test_where_nothing_was_made_there_is_no_rung_2(tmp_path):
-    assert finer.load(tmp_path / "rung2") is None
+@pytest.fixture(scope="module")
+def study(raw_tables):
+    return finer.clean(raw_tables)
 
 
-def test_what_was_saved_is_loaded_and_nothing_of_an_older_edition_stays(folder):
-    (folder / "abolished.parquet").touch()
-    finer.save(tables(["01100", "01202"]), folder)
-    assert list(finer.load(folder).units["muni_code_2015"]) == ["01100", "01202"]
-    assert not (folder / "abolished.parquet").exists()
-    assert [path.name for path in folder.parent.iterdir()] == ["rung2"]
+# --- what is read ------------------------------------------------------------------------------
 
 
-def test_a_save_that_fails_leaves_the_old_tables(folder, monkeypatch):
-    def fails(study, folder, with_csv):
-        folder.mkdir()
-        (folder / "units.parquet").write_bytes(b"half")
-        raise OSError("disk full")
-
-    monkeypatch.setattr(finer.panel, "save", fails)
-    with pytest.raises(OSError, match="disk full"):
-        finer.save(tables(["01100", "01202"]), folder)
-    assert list(finer.load(folder).units["muni_code_2015"]) == ["01100"]
-
-
-def test_a_table_that_is_missing_is_named(folder):
-    (folder / "units.parquet").unlink()
-    with pytest.raises(sources.InputMissing, match="rung2: tables missing: units: run `make data`"):
-        finer.load(folder)
-
-
-def test_a_damaged_table_is_named_when_it_is_used(folder):
-    (folder / "units.parquet").write_bytes(b"not a table")
-    study = finer.load(folder)
-    with pytest.raises(sources.InputMissing, match=r"units.parquet: missing or damaged"):
-        _ = study.units
-    with pytest.raises(AttributeError, match="FinerStudy has no table 'towns'"):
-        _ = study.towns
-
-
-def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path):
-    (tmp_path / "rung2").touch()
-    with pytest.raises(sources.InputMissing, match="rung2: Not a directory"):
-        finer.load(tmp_path / "rung2")
-
-
-def test_tables_made_with_other_raw_tables_or_modules_are_refused(tmp_path, monkeypatch):
-    raw = tmp_path / "raw"
-    shutil.copytree(sources.RAW, raw)
-    finer.save(tables(["01100"], raw), tmp_path / "rung2")
-    assert len(finer.load(tmp_path / "rung2", raw).units) == 1
-    with (raw / "industry_groups.csv").open("a") as groups:
-        groups.write("g99,Toys,12,32,OWN,\n")
-    with pytest.raises(sources.InputMissing, match=r"another data/raw/industry_groups\.csv"):
-        finer.load(tmp_path / "rung2", raw)
-    (raw / "industry_groups.csv").unlink()
-    with pytest.raises(sources.InputMissing, match=r"industry_groups\.csv: no such file"):
-        finer.load(tmp_path / "rung2", raw)
-    monkeypatch.setattr(finer, "MODULES", (*finer.MODULES, "breaks"))
-    with pytest.raises(
-        sources.InputMissing, match=r"another src/clusterpolicy/finerdata/breaks\.py"
-    ):
-        finer.load(tmp_path / "rung2")
-
-
-def test_every_module_that_makes_a_table_is_looked_at(root):
-    tree = ast.parse((root / "src/clusterpolicy/finerdata/rung2.py").read_text(encoding="utf-8"))
-    imported = {
-        name.name
-        for node in ast.walk(tree)
-        if isinstance(node, ast.ImportFrom)
-        and (root / "src" / node.module.replace(".", "/")).is_dir()
-        for name in node.names
+def test_each_value_has_a_status_and_stands_only_where_one_was_seen(study):
+    keys = {
+        "municipal_totals": ["year", "muni_code_2015"],
+        "municipal_groups": ["year", "muni_code_2015", "industry_group"],
+        "municipal_shipments": ["muni_code_2015", "year"],
     }
-    # These only read and check, or hand over the raw tables that are looked at themselves.
-    assert imported - set(finer.MODULES) == {"cleaning", "downloads", "rules", "sources"}
+    for name, key in keys.items():
+        table = getattr(study, name)
+        assert not table.duplicated(key).any(), name
+        for column in carried.MEASURES:
+            if column in table:
+                is_seen = table[f"{column}_status"] == "observed"
+                assert (table[column].notna() == is_seen).all(), f"{name}.{column}"
+                assert table[column].dtype == float
+                assert table[f"{column}_status"].cat.ordered
 
 
-def test_a_report_is_made_again_when_rung_2_comes_changes_and_goes(tmp_path):
-    study = SmallStudy(tmp_path / "study")
-    study.clean_with(LOAD)
-    shutil.copytree(sources.RAW, study.root / "data/raw", dirs_exist_ok=True)
-    folder = study.root / "data/clean/rung2"
-
-    def page():
-        done = study.report("data-quality")
-        assert done.code == 0, done.err
-        return study.pages()["data-quality.html"].decode(), done.out + done.err
-
-    assert "stands on rung 1" in page()[0]
-    assert "nothing to do" in page()[1]
-    finer.save(tables(["01100"]), folder)
-    assert "stands on 1 municipalities" in page()[0]
-    finer.save(tables(["01100", "01202"]), folder)
-    assert "stands on 2 municipalities" in page()[0]
-    assert "nothing to do" in page()[1]
-    shutil.rmtree(folder)
-    assert "stands on rung 1" in page()[0]
+def test_suppressed_nil_and_untold_are_three_things(study, raw_tables):
+    groups = study.municipal_groups
+    counts = groups["shipments_million_yen_status"].value_counts()
+    assert (counts["observed"], counts["hidden"]) == (100_623, 51_011)
+    assert (groups["establishments_status"] == "observed").all()
+    assert groups["employees"].min() > 0  # no hidden cell has become 0
+    panel_status = study.municipal_shipments["shipments_million_yen_status"].value_counts()
+    assert (panel_status["nil"], panel_status["unmarked"]) == (269, 1_498)
+    plants = raw_tables[PLANTS].set_index(["muni_code_2015", "industry_group"])
+    # Hakodate took towns in whose industries nobody was told before: not told is not nil.
+    hakodate = plants.loc[("01202", "g15"), "2001":"2005"]
+    assert hakodate.tolist() == ["1", "", "", "-", "-"]
 
 
-def test_each_page_can_say_which_rung_it_stands_on(folder):
-    alone = answers.rung_sentence(finer.load(folder.parent / "nowhere"))
-    assert "stands on rung 1 of" in alone
-    assert "the README says how to fetch it" in alone
-    both = answers.rung_sentence(finer.load(folder))
-    assert "stands on rungs 1 and 2 of" in both
-    assert "1 municipalities" in both
+def test_the_tables_have_the_columns_that_other_modules_build_on(study):
+    measures = [name for each in carried.MEASURES for name in (each, f"{each}_status")]
+    keys = ["year", "pref_code", "muni_code_2015"]
+    assert list(study.municipal_groups) == [*keys, "industry_group", *measures]
+    assert list(study.municipal_totals) == [*keys, *measures]
+    assert list(study.units) == ["muni_code_2015", "years", "is_constant"]
+    assert study.units["is_constant"].sum() == (study.units["years"] == 12).sum() == 383
+    assert len(study.municipal_groups) == 151_634
+    assert len(study.municipal_shipments) == 1_741 * 42
+
+
+def test_numbers_of_industries_are_named_by_their_revision(study):
+    numbers = study.industry_numbers.set_index(["jsic2_code", "year"])
+    assert numbers.loc[("18", 2007), "group_name"] != numbers.loc[("18", 2008), "group_name"]
+    plants = numbers.loc["18", "establishments"]
+    assert round(100 * (plants[2008] / plants[2007] - 1)) == 1597
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "status"),
+    [("12.5", 12.5, "observed"), ("X", None, "hidden"), ("*", None, "not collected")],
+)
+def test_a_cell_is_a_figure_or_what_its_symbol_says(text, value, status):
+    raw = pd.DataFrame({"muni_code_2015": ["01100"], "source": ["S08"], "2001": [text]})
+    long = carried.lengthen(raw, "employees", ["muni_code_2015"])
+    assert long["employees"].tolist() == [pytest.approx(value, nan_ok=True)] or value is None
+    assert long["employees_status"].tolist() == [status]
+    wide = carried.widen(long, "employees", ["muni_code_2015"], "S08")
+    pd.testing.assert_frame_equal(wide, raw, check_names=False, check_dtype=False)
+
+
+def test_a_status_without_a_symbol_is_not_written():
+    status = pd.Series(["blocked"], dtype=carried.marks.STATUS)
+    with pytest.raises(ValueError, match="No symbol for the status 'blocked'"):
+        carried.print_cells(pd.Series([float("nan")]), status)
+
+
+# --- what contradicts --------------------------------------------------------------------------
+
+CODE = "16201"  # Toyama
+
+
+def broken(folder, name, line, column, text):
+    put(folder / f"{name}.csv", line, column, text)
+    with pytest.raises(sources.DataFault) as fault:
+        finer.clean(panel.read_raw(folder))
+    assert str(fault.value).startswith(f"{name}.csv:"), fault.value
+    return str(fault.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "reason"),
+    [
+        (PLANTS, "X", "not a number of establishments, which is never hidden"),
+        (JOBS, "12.5", "neither a number of persons nor a symbol"),
+        (SHIPMENTS, "1,5", "found 16 fields"),
+        (SHIPMENTS, "１", "neither an amount nor a symbol"),
+        (SHIPMENTS, "0.125", "two decimals at most"),
+    ],
+)
+def test_a_broken_rule_names_file_line_and_column(folder, name, text, reason):
+    told = broken(folder, name, 3, "2005", text)
+    assert told.startswith(f"{name}.csv:3: ")
+    assert "column 2005" in told or "fields" in told
+    assert reason in told
+
+
+def test_groups_add_up_to_their_municipality(folder):
+    line = find(folder / f"{PLANTS}.csv", CODE, "all")
+    before = put(folder / f"{PLANTS}.csv", line, "2008", "1")
+    assert f"{PLANTS}.csv:{line}: column 2008: found '1': its groups add up to {before}" in broken(
+        folder, PLANTS, line, "2008", "1"
+    )
+
+
+def test_jobs_that_are_all_told_add_up_exactly(folder, raw_tables):
+    path = folder / f"{JOBS}.csv"
+    line = find(path, CODE, "all")
+    before = put(path, line, "2010", "9")  # in 2010 no jobs are hidden
+    told = broken(folder, JOBS, line, "2010", str(int(before) + 1))
+    assert told.startswith(f"{JOBS}.csv:{line}: column 2010: found '{int(before) + 1}'")
+    assert f"its groups add up to {before}" in told
+
+
+def test_a_hidden_cell_cannot_become_nil_nor_a_line_be_in_one_table_only(folder):
+    path = folder / f"{SHIPMENTS}.csv"
+    rows = path.read_text(encoding="utf-8").splitlines()
+    line = next(at for at, row in enumerate(rows, 1) if row.startswith(CODE) and ",X" in row)
+    year = rows[0].split(",")[rows[line - 1].split(",").index("X")]
+    told = broken(folder, SHIPMENTS, line, year, "-")
+    assert told.startswith(f"{SHIPMENTS}.csv:{line}: column {year}: found '-'")
+    assert f"{PLANTS}.csv has " in told
+
+
+def test_an_empty_cell_that_is_known_to_be_nil_is_refused(folder):
+    rows = (folder / f"{PLANTS}.csv").read_text(encoding="utf-8").splitlines()
+    line = next(at for at, row in enumerate(rows, 1) if ",-" in row)
+    year = rows[0].split(",")[rows[line - 1].split(",").index("-")]
+    told = broken(folder, PLANTS, line, year, "")
+    assert told.startswith(f"{PLANTS}.csv:{line}: column {year}: found ''")
+    assert "write -, or correct the sum" in told
+
+
+def test_a_row_that_one_table_lacks_is_named(folder):
+    path = folder / f"{JOBS}.csv"
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    gone = lines.pop(4).split(",")[:2]
+    path.write_text("".join(lines), encoding="utf-8", newline="")
+    with pytest.raises(sources.DataFault, match=f"found '{gone[0]}, {gone[1]}': no row for one"):
+        finer.clean(panel.read_raw(folder))
+
+
+def test_years_told_and_unknown_municipalities_and_groups_are_held_against_the_tables(folder):
+    assert "told in full in 8 years" in broken(folder, "municipal_units", 2, "years_told", "12")
+    put(folder / "municipal_units.csv", 2, "years_told", "8")
+    put(folder / "municipal_shipments.csv", 2, "muni_code_2015", "16999")
+    with pytest.raises(sources.DataFault, match=r"municipal_shipments\.csv:2: column muni_code"):
+        panel.read_raw(folder)
+    put(folder / "municipal_shipments.csv", 2, "muni_code_2015", CODE)
+    put(folder / f"{PLANTS}.csv", 3, "industry_group", "g99")
+    with pytest.raises(sources.DataFault, match=r"'g99': unknown code: correct it, or add it to"):
+        panel.read_raw(folder)
+
+
+def test_a_figure_of_the_panel_that_the_census_contradicts_is_named(folder):
+    path = folder / "municipal_shipments.csv"
+    put(path, 3, "2005", "1")
+    told = broken(folder, "municipal_shipments", 2, "2006", "7")
+    assert told.startswith("municipal_shipments.csv:")
+    assert ": column 200" in told
+    assert "2 of " in told
+
+
+def test_shipments_that_the_other_panel_contradicts_are_refused():
+    def check(gaps):
+        census = pd.Series([100.0 * (1 + gap) for gap in gaps])
+        return pd.DataFrame(
+            {"muni_code_2015": "01100", "year": 2001, "census": census, "panel": 100.0}
+        ).assign(gap=lambda table: table["census"] / table["panel"] - 1)
+
+    finer.require_agreement(check([0.0] * 999 + [0.5]))
+    with pytest.raises(sources.DataFault, match=r"2 of 1000 municipalities .* 150 against 100"):
+        finer.require_agreement(check([0.0] * 998 + [0.5, 0.02]))
+    with pytest.raises(sources.DataFault, match="found no municipality in both"):
+        finer.require_agreement(check([]))
+
+
+# --- saved and loaded --------------------------------------------------------------------------
+
+
+def test_what_was_built_is_loaded_table_by_table(short_raw, tmp_path):
+    built = finer.build(panel.read_raw(short_raw), tmp_path)
+    loaded = finer.load(tmp_path)
+    for name, table in built.items():
+        pd.testing.assert_frame_equal(getattr(loaded, name), table, check_dtype=False)
+    (tmp_path / "units.parquet").write_bytes(b"not a table")
+    again = finer.load(tmp_path)
+    assert len(again.areas) == 12  # what is not asked for is not read
+    with pytest.raises(sources.InputMissing, match=r"units.parquet: missing or damaged"):
+        _ = again.units
+    with pytest.raises(AttributeError, match="FinerStudy has no table 'towns'"):
+        _ = again.towns
+
+
+def test_every_carried_table_has_rules_and_a_size_for_diffs(root):
+    names = [
+        name
+        for name in rules.RULES
+        if name.startswith(("municipal_", "account_check", "prefecture_outlines"))
+    ]
+    assert len(names) == 14
+    size = sum((root / "data/raw" / f"{name}.csv").stat().st_size for name in names)
+    assert size < 5_000_000

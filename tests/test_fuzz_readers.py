@@ -155,18 +155,6 @@ READERS = {
         keyed("pref_code", "industry", "fy"),
         is_text=False,
     ),
-    "prefecture census": Reader(
-        "industrial.csv",
-        as_bytes(test_workbooks.prefecture_census()),
-        lambda path: workbooks.read_prefecture_census(path, PREFECTURES),
-        keyed("pref_code", "survey_year"),
-    ),
-    "social statistics": Reader(
-        "sales.csv",
-        test_workbooks.ssds(),
-        lambda path: workbooks.read_social_statistics(path, PREFECTURES),
-        keyed("indicator", "pref_code", "year"),
-    ),
     "boundaries": Reader(
         "outlines.geojson",
         as_bytes(test_workbooks.outlines()),
@@ -294,9 +282,8 @@ TEXT_READERS = [name for name, reader in READERS.items() if reader.is_text]
 
 
 def rewrite(reader, change):
-    encoding = "cp932" if reader.file == "sales.csv" else "utf-8"
-    header, *rows = reader.content.decode(encoding).splitlines()
-    return "\n".join([*change(header, rows), ""]).encode(encoding)
+    header, *rows = reader.content.decode().splitlines()
+    return "\n".join([*change(header, rows), ""]).encode()
 
 
 @st.composite
@@ -351,24 +338,20 @@ def test_rows_in_another_order_do_no_harm_and_rows_or_names_lost_are_noticed(nam
 ENCODINGS = ("utf-16", "utf-16-le", "utf-32", "cp932", "euc_jp", "utf-8", "iso2022_jp")
 
 
-@pytest.mark.parametrize(
-    "name", ["converter", "prefecture census", "social statistics", "registry"]
-)
+@pytest.mark.parametrize("name", ["converter", "registry"])
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_another_encoding_is_refused_or_reads_the_same(name, encoding, tmp_path):
     reader = READERS[name]
-    declared = "cp932" if name == "social statistics" else "utf-8"
-    text = reader.content.decode(declared)
+    text = reader.content.decode()
     truth = outcome(reader, reader.content, tmp_path)
     table = outcome(reader, text.encode(encoding), tmp_path)
-    same = encoding == declared or text.isascii()
+    same = encoding == "utf-8" or text.isascii()
     assert table is None or table.equals(truth)
     assert not same or table is not None or encoding.startswith(("utf-16", "utf-32"))
 
 
-@pytest.mark.parametrize("name", ["prefecture census", "registry"])
-def test_text_that_was_decoded_wrongly_once_is_noticed(name, tmp_path):
-    reader = READERS[name]
+def test_text_that_was_decoded_wrongly_once_is_noticed(tmp_path):
+    reader = READERS["registry"]
     mangled = reader.content.replace(b"publisher", "発行者".encode()).decode("latin-1").encode()
     assert outcome(reader, mangled, tmp_path) is None
 

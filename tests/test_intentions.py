@@ -17,7 +17,7 @@ VERDICTS = {1: SUPPORTED, 2: PARTLY, 3: NOT_SUPPORTED, 0: CANNOT_JUDGE}
 def judged(study, grade_of):
     """Return the phrases with a grade each, and a verdict that goes with it."""
     grades = study.phrases["phrase_id"].map(grade_of).fillna(0).astype(int)
-    return study.phrases[["phrase_id"]].assign(grade=grades, verdict=grades.map(VERDICTS))
+    return study.phrases[["phrase_id", "list"]].assign(grade=grades, verdict=grades.map(VERDICTS))
 
 
 def main_record(term, low, high, status="estimated"):
@@ -42,7 +42,8 @@ def test_a_step_is_as_good_as_its_best_phrase(real_study):
     found = intentions.judge_steps(real_study, graded).set_index("link_id")
     row = found.loc["projects-networks"]
     assert (row["grade"], row["n_supported"], row["n_judged"]) == (3, 1, 2)
-    assert row["n_phrases"] == len(steps["projects-networks"])
+    assert row["n_phrases"] == row["n_achieved"] == len(steps["projects-networks"])
+    assert (found["n_run"] + found["n_achieved"]).equals(found["n_phrases"])
     others = found.drop(index="projects-networks")
     assert (others["grade"] == 0).all()
     assert (others["n_supported"] == 0).all()
@@ -134,7 +135,9 @@ def test_ours_stands_only_beside_studies_of_the_output_of_this_policy(real_study
     # Another programme is what keeps us apart exactly where it is not this policy.
     elsewhere = beside["compared"].str.contains("programme")
     assert elsewhere.equals(beside["is_this_policy"] == "no")
-    assert "matched firms" not in beside.at["hokkaido-bureau-2011", "why_different"]
+    linked = beside.loc["okubo-okazaki-2015"]
+    assert "matched" not in " ".join(linked.astype(str))  # linked to a database, not to controls
+    assert "nationwide" in linked["design"]
 
 
 def sentences_of(page):
@@ -185,8 +188,10 @@ def steps():
             "from_step": ["Money", "Money", "Networks"],
             "to_step": ["Networks", "Output", "Output"],
             "how_judged": ["counts", "the whole chain", "nothing"],
-            "n_phrases": [2, 3, 1],
+            "n_achieved": [2, 2, 0],
             "n_supported": [1, 0, 0],
+            "n_run": [0, 1, 1],
+            "n_confirmed": [0, 1, 0],
             "grade": [1, 3, 0],
         }
     )
@@ -203,7 +208,8 @@ def test_the_drawing_shades_by_grade_and_dashes_what_no_figure_tests(steps):
     }
     assert len(luminance) == 2
     assert "grade 3, is on the step from money to output" in chart.alt
-    assert "2 are tested by some public figure, 1 by none" in chart.alt
+    assert "2 have graded evidence, 1 have none" in chart.alt
+    assert "Networks to output: 0 of 1 confirmed." in chart.alt  # no sum over the two lists
 
 
 def test_a_circle_is_refused(steps):

@@ -91,8 +91,14 @@ def test_every_cell_is_listed_once_per_reading_with_its_targets(real_study):
     in_panel = real_study.cell_panel[keys].drop_duplicates()
     assert not cells.duplicated([*keys, "fields_map"]).any()
     assert len(cells) == len(in_panel) * len(policy.FIELDS_MAPS)
-    for term in (1, 2):
-        assert cells[f"is_targeted_{term}"].equals(cells[f"projects_{term}"] != "")
+    assert cells["is_targeted_2"].equals(cells["projects_2"] != "")
+    unsure = cells[(cells["projects_1"] != "") & ~cells["is_targeted_1"]]
+    assert set(unsure["projects_1"]) == {"tokai-bio-t1"}  # no start year, no sure place in 19
+    assert set(unsure["pref_code"]) == {"21", "23", "24"}
+    assert unsure.groupby(["base", "fields_map"]).size().eq(6).all()
+    late = cells[cells["since_2"].notna()]
+    assert set(late["projects_2"]) == {"kyushu-bio-t2"}  # its council dates from September 2007
+    assert set(late["since_2"]) == {2007}
     broad, narrow = (cells[cells["fields_map"] == name] for name in ("broad", "narrow"))
     is_in_both = broad.set_index(keys)["is_targeted_1"] | ~narrow.set_index(keys)["is_targeted_1"]
     assert is_in_both.all()  # the broad reading only adds

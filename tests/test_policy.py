@@ -88,6 +88,27 @@ def test_a_prefecture_is_certain_once_one_certain_project_covers_it():
     assert certainty.to_dict() == {"02": "high", "03": "low"}
 
 
+def test_a_project_may_not_have_run_if_its_year_is_unknown_and_its_place_unsure():
+    projects = pd.DataFrame(
+        [
+            ("a", 2001, "yes"),
+            ("b", None, "yes"),
+            ("c", None, "uncertain"),
+            ("d", 2001, "uncertain"),
+        ],
+        columns=["project_id", "first_fy", "in_official_count"],
+    ).astype({"first_fy": "Int64"})
+    assert policy.unknown_starts(projects) == ["c"]
+
+
+def test_a_project_starts_where_it_carries_none_on():
+    projects = pd.DataFrame(
+        [("a", 2007, ""), ("b", 2007, "a0"), ("c", None, "")],
+        columns=["project_id", "first_fy", "predecessors"],
+    ).astype({"first_fy": "Int64"})
+    assert policy.project_starts(projects).dropna().to_dict() == {"a": 2007}
+
+
 # ---- Clocks -----------------------------------------------------------------------------------
 
 # The third term has no year of money of its own: on the funded clock it is the years after it.

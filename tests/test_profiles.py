@@ -186,7 +186,14 @@ def test_the_table_of_counts_holds_what_is_said_of_the_project_or_says_that_noth
     assert members[["indicator", "value"]].to_numpy().tolist() == [["firms taking part", "177"]]
 
 
-def test_on_rung_2_the_prefectures_are_drawn_by_their_boundaries(silicon):
+def test_outlines_are_carried_for_every_prefecture_the_mainland_first(real_study):
+    rings = profiles.read_outlines(real_study)
+    assert (len(rings), sum(map(len, rings.values()))) == (47, 168)
+    assert rings["01"][0][:, 1].max() > 45  # Hokkaido, in the north
+    assert all((ring[0] == ring[-1]).all() for of_one in rings.values() for ring in of_one)
+
+
+def test_with_boundaries_the_prefectures_are_drawn_by_them(silicon):
     square = np.array([[0, 0], [0, 1], [0.5, 1.2], [1, 1], [1.2, 0.5], [1, 0], [0, 0]])
     rings = {code: [square + np.array([130 + k, 32])] for k, code in enumerate(KYUSHU)}
     tiles = placecharts.plot_place(silicon, {})

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -51,23 +50,19 @@ def larger():
     others = [name for name in quality.MEASURES if name not in set(hidden["measure"])]
     empty = [hidden.assign(measure=name, hidden=0, blocked=0, unmarked=9) for name in others]
     hidden = pd.concat([hidden, *(each.drop_duplicates("year") for each in empty)])
-    groups = pd.DataFrame(
+    bounds = pd.DataFrame(
         [
-            (MONEY, 2012, "01", "g09", 90.0, 90.0, 100.0, 1),
-            (MONEY, 2012, "13", "g09", 10.0, 10.0, 100.0, 2),
-            (MONEY, 2012, "13", "g10", 50.0, 50.0, 50.0, 0),
-            (MONEY, 2011, "13", "g10", 1.0, 1.0, 99.0, 1),
-            ("employees", 2012, "13", "g10", 1.0, 1.0, 99.0, 1),
+            ("industry", "g09", 2012, 100.0, 200.0, 3),
+            ("industry", "g10", 2012, 50.0, 50.0, 0),
+            ("prefecture", "01", 2012, 90.0, 100.0, 1),
+            ("prefecture", "13", 2012, 60.0, 150.0, 2),
         ],
-        columns=[
-            *("measure", "year", "pref_code", "industry_group"),
-            *("known", "low", "high", "hidden_cells"),
-        ],
+        columns=["kind", "code", "year", "low", "high", "hidden_cells"],
     )
     return SimpleNamespace(
         industry_numbers=numbers,
         hidden_counts=hidden,
-        prefecture_groups=groups,
+        bounds=bounds,
         areas=pd.DataFrame(
             {
                 "year": [2001, 2012],
@@ -89,15 +84,6 @@ def larger():
                 "equal": [18, 47, 47, 46],
                 "hidden_lines": [89, 0, 0, 0],
                 "double_percent": [13.0, 12.8, 13.3, 15.1],
-            }
-        ),
-        changes=pd.DataFrame(
-            {
-                "where": ["a", "b", "a"],
-                "rule": ["employees: gap to status", "wages: gap to status", "lost minus sign"],
-                "rows": [3, 4, 5],
-                "before": ["", "", "7"],
-                "after": ["hidden", "hidden", "blocked"],
             }
         ),
     )
@@ -165,7 +151,7 @@ def test_widths_are_shares_of_the_most_in_the_last_year(larger, places):
     assert widths["Petroleum"] == pytest.approx(50)
     assert widths["Plastics"] == 0
     assert widths["Tokyo"] == pytest.approx(60)
-    larger.prefecture_groups.loc[0, "high"] = float("inf")
+    larger.bounds.loc[2, "high"] = float("nan")
     assert (
         quality.bound_widths(places, larger).set_index("name")["width_percent"]["Hokkaido"] == 100
     )
@@ -199,33 +185,30 @@ def test_mergers_tell_what_is_left_over_on_both_sides(larger):
     assert "of the 1,741 municipalities of 2015, 21 have no line in 2012" in sentence
 
 
-def test_one_rule_over_several_measures_is_one_row(larger):
-    table = quality.changes_by_rule(larger).set_index("rule")
-    assert table.loc["gap to status", ["rows", "files"]].tolist() == [7, 2]
-    assert table.loc["lost minus sign", "example"] == "7 → blocked"
-
-
 # --- years, breaks and sources of the study itself --------------------------------------------
 
 
-def test_a_series_with_a_gap_is_two_runs_and_breaks_lie_inside_them(real_study):
-    coverage = quality.list_coverage(real_study, None).set_index("series")
+@pytest.fixture
+def municipal():
+    frame = pd.DataFrame({"year": [2001, 2002], MONEY: [1.0, 2.0]})
+    return SimpleNamespace(
+        municipal_totals=frame, municipal_groups=frame, municipal_shipments=frame.assign(year=1971)
+    )
+
+
+def test_a_series_with_a_gap_is_two_runs_and_breaks_lie_inside_them(real_study, municipal):
+    coverage = quality.list_coverage(real_study, municipal).set_index("series")
     plants = coverage.loc["establishments"]
     assert plants[["first_year", "last_year"]].to_numpy().tolist() == [[2001, 2014], [2016, 2020]]
     assert plants["breaks"].iloc[0].split(";")[:3] == ["2002", "2003", "2005"]
-    assert (coverage["rung"] == 1).all()
     assert coverage.loc["population, register", "breaks"] == "2013"
     assert coverage.loc["population, accounts", "breaks"] == ""
     assert not coverage.loc["cells, base 2000", "breaks"]
 
 
-def test_municipal_series_are_listed_where_rung_2_is_there(real_study):
-    frame = pd.DataFrame({"year": [2001, 2002], MONEY: [1.0, 2.0]})
-    larger = SimpleNamespace(
-        municipal_totals=frame, municipal_groups=frame, municipal_shipments=frame.assign(year=1971)
-    )
-    coverage = quality.list_coverage(real_study, larger)
-    assert (coverage["rung"] == 2).sum() == 3
+def test_series_of_municipalities_are_told_from_those_of_prefectures(real_study, municipal):
+    coverage = quality.list_coverage(real_study, municipal)
+    assert (coverage["areas"] == quality.MUNICIPALITIES).sum() == 3
     chart = qualitycharts.plot_coverage(coverage)
     assert chart.years == "1971-2022"
     assert f"{coverage['series'].nunique()} series" in chart.alt
@@ -271,47 +254,34 @@ def test_every_source_has_a_card_or_stands_among_the_documents(real_study):
     used |= {key for keys in files["source"].unique() for key in keys.split(";")}
     assert used <= set(cards["source"])
     census = cards.set_index("source").loc["S08"]
-    assert census["rung"] == "1 and 2"
     assert "Newspapers and publishing leave manufacturing" in census["faults"]
     assert "municipal census" in census["used_for"]
-
-
-def test_rung_1_says_what_is_missing_and_how_to_get_it():
-    files = sources.read_raw("external_files")
-    sentence = quality.missing_sentence(files)
-    assert f"the {len(files)} files" in sentence
-    assert "make data" in sentence
 
 
 # --- the page ---------------------------------------------------------------------------------
 
 LARGEST_PAGE = 400_000  # bytes
-OF_RUNG_2 = {"hidden-jobs", "hidden-years", "bounds", "municipal-loss", "areas", "number-jump"}
+BY_MUNICIPALITY = {
+    *("hidden-jobs", "hidden-years", "bounds", "bounds-industries", "municipal-loss", "areas"),
+    *("number-jump", "number-changes", "prefecture-check", "shipment-check", "account-check"),
+    "value-changes",
+}
 
 
 @pytest.mark.slow
-def test_the_page_holds_rung_2_where_it_is_there_and_says_so_where_it_is_not(shared, tmp_path):
+def test_a_fresh_clone_without_a_network_shows_the_municipal_figures(tmp_path):
     root = copy_repository(tmp_path / "study")
-
-    def run(*arguments):
-        done = subprocess.run(
-            [sys.executable, "-m", "clusterpolicy", *arguments],
-            cwd=root,
-            env={**os.environ, "PYTHONPATH": str(root / "src"), "DATA_MIRROR": f"{shared}/mirror"},
-            capture_output=True,
-            text=True,
-        )
-        assert done.returncode == 0, done.stderr
-        page = root / "reports/data-quality.html"
-        return page.read_text(encoding="utf-8") if page.is_file() else ""
-
-    run("data")
-    page = run("report", "data-quality")
-    assert set(re.findall(r'id="(?:fig|tab)-([a-z-]+)"', page)) >= OF_RUNG_2
+    done = subprocess.run(
+        [sys.executable, "-m", "clusterpolicy", "report", "data-quality"],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(root / "src")},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert not (root / "data/external").exists()
+    page = (root / "reports/data-quality.html").read_text(encoding="utf-8")
+    assert set(re.findall(r'id="(?:fig|tab)-([a-z-]+)"', page)) >= BY_MUNICIPALITY
     assert "has 1,597 percent more establishments in 2008 than in 2007" in page
     assert "3,354 municipalities" in page
     assert len(page.encode()) <= LARGEST_PAGE
-    shutil.rmtree(root / "data/clean/rung2")
-    page = run("report", "data-quality")
-    assert not OF_RUNG_2 & set(re.findall(r'id="(?:fig|tab)-([a-z-]+)"', page))
-    assert "Not shown on rung 1" in page

@@ -39,6 +39,8 @@ def test_every_design_has_one_triple_difference(study, first_term, second_term, 
     designs = effects.designs_of_term(study, term)
     if term == 2:
         designs += [effects.continued_design(design) for design in designs if design.is_main]
+    if term in effects.UNKNOWN_START_TERMS:
+        designs += [effects.unknown_start_design(design) for design in designs if design.is_main]
     listed = [(d.term.clock, d.fields_map, d.base, d.sample) for d in designs]
     assert sorted(found[KEYS].itertuples(index=False, name=None)) == sorted(listed)
     assert found["role"].eq("main").sum() == 4

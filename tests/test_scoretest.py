@@ -25,7 +25,8 @@ SHORT = (2000, 2001)  # one year before, one in the term
 class ByHand:
     """The test with statsmodels, ``lstsq`` and ``sqrtm``: every assignment partialled out anew."""
 
-    def __init__(self, changes, assignments, k=huber.K):
+    def __init__(self, changes, assignments, k=huber.K, pooled=0.5):
+        self.pooled = pooled
         self.changes, self.actual, self.k = changes, assignments.actual, k
         self.unit, n_units = assignments.unit, assignments.n_units
         own = np.bincount(self.unit, self.actual, n_units) > 0
@@ -66,8 +67,8 @@ class ByHand:
             own.append(((weights * outcome) ** 2).sum())
             worth.append((weights**2).sum() ** 2 / (weights**4).sum())
         scores, own, sizes = np.array(scores), np.array(own), np.array(sizes)
-        variance = own + 0.5 * sizes * np.mean(own / sizes)
-        return scores**2 / variance / scoretest.critical_squares(np.array(worth))
+        variance = own + self.pooled * sizes * np.mean(own / sizes)
+        return scores**2 / variance / scoretest.critical_squares(np.array(worth), self.pooled)
 
     def p_value(self, effect):
         statistic = self.statistics(effect)
@@ -118,7 +119,7 @@ def test_p_values_are_exactly_those_of_refitting_every_draw(test_of, by_hand):
 def test_clipping_nothing_gives_the_least_squares_test(small):
     changes, assignments = small
     plain = inference.score_test(changes, assignments, k=huber.LEAST_SQUARES)
-    by_hand = ByHand(changes, assignments, k=1e9)  # a bound that nothing reaches
+    by_hand = ByHand(changes, assignments, k=1e9, pooled=0.0)  # a bound that nothing reaches
     assert plain.squares(np.zeros(1))[0] == pytest.approx(by_hand.statistics(0.0), rel=1e-6)
 
 

@@ -242,7 +242,7 @@ def test_a_thin_cohort_prints_its_counts_and_no_number(second_term):
 
 def test_what_is_estimated_is_a_check_of_grade_two(second_term):
     found = second_term[second_term["status"] == "estimated"]
-    assert len(found) == 4  # two estimators, two clocks, the narrow reading
+    assert len(found) == 8  # two estimators, two clocks, two readings
     assert found["role"].eq("check").all()
     assert found["grade"].eq(2).all()
     assert found["smallest_p"].eq(1 / 100).all()  # 99 draws and far more assignments

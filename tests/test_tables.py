@@ -360,6 +360,7 @@ def test_ledger_writes_figures_as_elsewhere_and_says_what_was_not_found():
             "value": ["9800", None, "-1234.50", "TAMA", "2006"],
             "unit": ["firms", "billion yen", "billion yen", "text", "year"],
             "period": ["2005", "FY2001", "FY2006", "", ""],
+            "kind": ["observed", "", "forecast", "", ""],
             "source": ["P016;P017", "NF", "P018", "P001", "P001"],
             "confidence": ["medium", "low", "high", "high", "high"],
             "note": ["", "", "", "", ""],
@@ -368,7 +369,8 @@ def test_ledger_writes_figures_as_elsewhere_and_says_what_was_not_found():
     grid = read(tables.ledger_table(facts))
     assert [row[2] for row in grid.rows[1:]] == ["9,800", "not found", "−1,234.50", "2006"]
     assert grid.rows[1][0] == "participating firms"
-    assert grid.rows[1][5] == "P016, P017"
+    assert grid.rows[1][6] == "P016, P017"
+    assert "forecast" in grid.rows[3]  # what was only expected says so beside its figure
 
 
 @pytest.mark.parametrize(
@@ -393,7 +395,31 @@ def test_an_estimate_in_words_shows_that_it_leaves_out_zero():
     assert tables.estimate_in_words({**record, "status": "not estimable"}) == "not estimable"
 
 
-def test_what_was_not_found_is_not_called_absent():
-    phrase = {"phrase": "networks", "question": "?", "indicator": "none", "change_mind": "links"}
-    phrase |= {"figure": "no public figure", "verdict": "cannot be judged here", "grade": 0}
-    assert read(tables.phrases_table(pd.DataFrame([phrase]))).rows[1][3] == tables.NO_FIGURE
+def test_how_the_policy_was_run_is_printed_without_a_grade():
+    phrase = {
+        "phrase": "18 projects",
+        "question": "?",
+        "indicator": "counts",
+        "change_mind": "list",
+    }
+    phrase |= {"figure": "not found (sought: here)", "verdict": "not found", "grade": pd.NA}
+    grid = read(tables.phrases_table(pd.DataFrame([phrase])))
+    assert "Grade" not in grid.rows[0]
+    assert grid.rows[1][3] == "not found (sought: here)"
+
+
+def test_sources_that_differ_say_which_figure_was_only_expected():
+    facts = pd.DataFrame(
+        {
+            "subject": ["sales", "sales"],
+            "value": ["412.5", "385.2"],
+            "unit": "billion yen",
+            "period": "FY2010",
+            "kind": ["forecast", "observed"],
+            "source": "P034",
+            "confidence": "high",
+            "note": "",
+        }
+    )
+    grid = read(tables.conflicts_table(facts))
+    assert ["forecast" in row for row in grid.rows[1:]] == [True, False]

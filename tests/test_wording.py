@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 from sample_page import RECORD
 
-from clusterpolicy import evidence, inference
+from clusterpolicy import evidence, inference, statements
 from clusterpolicy.wording import (
     GRADES,
     POWER_WORDS,
+    RUN_MARKS,
     VERDICT_MARKS,
     effect_sentence,
     escape,
@@ -166,7 +167,7 @@ def test_figure_of_a_phrase_comes_from_its_estimates():
     estimates = pd.DataFrame([RECORD, second])
     row = {"phrase": "pulled away", "figure": "", "result_ids": f"{RECORD['result_id']};t2"}
     assert figure_in_words(row, estimates) == (
-        "term 1: +0.8 percent (−2.6 to 4.3); term 2: not estimable"
+        "term 1, output: +0.8 percent (−2.6 to 4.3); term 2, output: not estimable"
     )
     assert finding_sentence(row, estimates).startswith(
         "Term 1: No effect can be shown: from FY1996-2000"
@@ -178,7 +179,13 @@ def test_figure_in_words_is_kept():
     row = {"phrase": "some 20", "figure": "19 projects", "result_ids": ""}
     assert figure_in_words(row) == "19 projects"
     assert finding_sentence(row) == "19 projects."
-    assert finding_sentence({**row, "figure": None}) == "No public figure."
+    assert finding_sentence({**row, "figure": None}) == "Looked for, no figure found."
+
+
+def test_an_estimate_of_jobs_is_not_told_as_one_of_output():
+    jobs = {**RECORD, "outcome": "employees", "outcome_label": "employees of the cell"}
+    assert "the employees of targeted cells" in effect_sentence(jobs)
+    assert "output" not in effect_sentence(jobs)
 
 
 def test_unknown_estimate_is_named():
@@ -192,7 +199,9 @@ def test_unknown_estimate_is_named():
 def test_verdicts_are_those_of_evidence_and_have_marks_of_their_own():
     assert tuple(VERDICT_MARKS) == evidence.VERDICTS
     assert len(set(VERDICT_MARKS.values())) == len(VERDICT_MARKS)
-    for verdict, mark in VERDICT_MARKS.items():
+    assert tuple(RUN_MARKS) == statements.RUN_VERDICTS
+    assert len(set(RUN_MARKS.values())) == len(RUN_MARKS)
+    for verdict, mark in (VERDICT_MARKS | RUN_MARKS).items():
         assert verdict in verdict_label(verdict)
         assert mark in verdict_label(verdict)
 

@@ -111,9 +111,14 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     report.add_argument("--run-seconds", metavar="SECONDS", help="limit for one report")
     report.add_argument("-v", "--verbose", action="store_true", help="show tracebacks")
     data = commands.add_parser(
-        "data", help="rebuild data/clean, download data/external", allow_abbrev=False
+        "data",
+        help="rebuild data/clean, derive the municipal tables of data/raw again and compare",
+        allow_abbrev=False,
     )
     data.set_defaults(command=_data)
+    data.add_argument(
+        "--accept", action="store_true", help="take derived tables that differ into data/raw"
+    )
     fetch = commands.add_parser(
         "estat", help="fetch tables of e-Stat with ESTAT_APP_ID", allow_abbrev=False
     )
@@ -171,21 +176,37 @@ def _report(options: argparse.Namespace, settings: Settings) -> int:
     return next((result.code for result in results if result.code), 0)
 
 
-def _data(_options: argparse.Namespace, _settings: Settings) -> int:
+def _data(options: argparse.Namespace, _settings: Settings) -> int:
     workspace = find_workspace()
     from clusterpolicy import panel
-    from clusterpolicy.finerdata import downloads, estat, finer, later, rung2
+    from clusterpolicy.finerdata import derive, downloads, estat, finer, later
 
-    def make() -> None:
-        study = panel.build()
+    def build() -> None:
+        raw = panel.read_raw()
+        study = panel.clean_all(raw)
+        panel.save(study)
+        finer.build(raw)
         print("data/clean: rebuilt from data/raw")
         print(f"data/raw: {len(study.warnings)} warnings, in data/clean/warnings.csv")
+
+    def derive_again() -> Path:
         registry = downloads.read_registry()
         missing = len(downloads.find_missing(registry))
         print(f"data/external: {missing} of {len(registry)} files to fetch")
         downloads.fetch_all(registry, note=print)
-        rows = finer.save(rung2.clean(panel.read_raw(), registry))["rows"].sum()
-        print(f"data/clean/rung2: {rows:,} rows of finer tables, held against one another")
+        return derive.write(derive.derive(derive.read_inputs(), registry))
+
+    def make() -> None:
+        if options.accept:  # a carried table that breaks a rule is no reason not to replace it
+            for name in derive.accept(derive_again()):
+                print(f"data/raw/{name}.csv: taken from the published files")
+            build()
+        else:
+            build()
+            names = derive.compare(derive_again())
+            print(
+                f"data/raw: {len(names)} tables reproduced from the published files, byte for byte"
+            )
         if os.environ.get(estat.APP_ID):
             later.update(print)
         else:

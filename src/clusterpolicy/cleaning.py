@@ -112,6 +112,20 @@ def clean_events(raw: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
+def clean_plant_events(raw: pd.DataFrame) -> pd.DataFrame:
+    """Return plant events with years and figures (million yen) as numbers.
+
+    ``last_fy`` is the first year again where an event explains one year only.
+    """
+    table = raw.reset_index(drop=True)
+    table["first_fy"] = table["first_fy"].astype(int)
+    last = pd.to_numeric(table["last_fy"].replace("", None))
+    table["last_fy"] = last.fillna(table["first_fy"]).astype(int)
+    for column in ("value_before", "value_after"):
+        table[column] = split_status(table[column])[0]
+    return table
+
+
 def split_status(text: pd.Series) -> tuple[pd.Series, pd.Series]:
     """Tell figures from symbols.
 

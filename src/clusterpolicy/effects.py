@@ -41,6 +41,8 @@ CRISIS_YEARS = (2008, 2009)
 EARTHQUAKE_FY = 2010  # 11 March 2011 lies in fiscal year 2010
 MAIN_SAMPLE = "all cells"
 CONTINUED = "cells targeted in both terms"
+UNKNOWN_START = "with projects of unknown start"
+UNKNOWN_START_TERMS = (1, 2)  # what term 1 targeted is set apart in term 2; term 3 asks neither
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,8 @@ class Design:
         Key of the table ``outcomes``.
     is_continued : bool
         In term 2: cells that term 1 targeted too, instead of those first targeted.
+    counts_unknown : bool
+        Whether projects that may not have run count too (``policy.unknown_starts``).
     """
 
     term: policy.Term
@@ -95,11 +99,13 @@ class Design:
     last_fy: int
     outcome: str = "product"
     is_continued: bool = False
+    counts_unknown: bool = False
 
     @property
     def rule(self) -> SampleRule:
         """What the sample leaves out."""
-        return SampleRule() if self.is_continued else SAMPLES[self.sample]
+        is_whole = self.is_continued or self.counts_unknown
+        return SampleRule() if is_whole else SAMPLES[self.sample]
 
     @property
     def baseline_years(self) -> tuple[int, int]:
@@ -200,6 +206,11 @@ def continued_design(design: Design) -> Design:
     return replace(design, sample=CONTINUED, is_continued=True)
 
 
+def unknown_start_design(design: Design) -> Design:
+    """Return a design that also counts the targets of projects that may not have run."""
+    return replace(design, sample=UNKNOWN_START, counts_unknown=True)
+
+
 def main_design(study: Study, number: int, clock: str, fields_map: str) -> Design:
     """Return the declared main design of a term for one clock and one fields map."""
     return next(
@@ -227,6 +238,8 @@ def cell_sample(study: Study, design: Design) -> Sample:
         (study.cells["base"] == design.base) & (study.cells["fields_map"] == design.fields_map)
     ]
     number, first, second = design.term.number, cells["is_targeted_1"], cells["is_targeted_2"]
+    if design.counts_unknown:
+        first = cells["projects_1"] != ""
     is_targeted = {1: first, 2: second & ~first, 3: second}[number]
     if design.is_continued:
         is_targeted = first & second
@@ -265,10 +278,25 @@ def cell_sample(study: Study, design: Design) -> Sample:
     if rule.complete:
         n_years = rows["fy"].nunique()
         keep("cells seen in every year", rows.groupby(CELL)["fy"].transform("size") == n_years)
+    is_late = _before_its_project(rows, cells, design)
+    keep("from the first year of the project on", ~is_late, is_late.any())
     rows = rows.assign(log_outcome=np.log(rows["product_million_yen"]))
     columns = [*CELL, "block", "fy", "is_targeted", "in_term", "log_outcome"]
     rows = rows[columns].sort_values([*CELL, "fy"], ignore_index=True)
     return Sample(design, rows, pd.DataFrame(steps, columns=["step", "rows"]))
+
+
+def _before_its_project(rows: pd.DataFrame, cells: pd.DataFrame, design: Design) -> pd.Series:
+    """Mark the years of the term in which the project of a targeted cell had not begun.
+
+    A cell that would have no year of the term left is marked whole.
+    """
+    since = cells.set_index(CELL)[f"since_{min(design.term.number, 2)}"]
+    since = pd.MultiIndex.from_frame(rows[CELL]).map(since.fillna(0).astype(int))
+    begins_in_term = since <= design.term_years[1]  # else the term is a pretended one, before it
+    is_late = rows["in_term"] & rows["is_targeted"] & begins_in_term & (rows["fy"] < since)
+    left = (rows["in_term"] & ~is_late).groupby([rows[key] for key in CELL]).transform("any")
+    return is_late | ~left
 
 
 def count_targets(study: Study, sample: Sample) -> pd.DataFrame:

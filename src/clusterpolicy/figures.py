@@ -13,7 +13,6 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, Normalize, to_rgb
 from matplotlib.patches import Rectangle
 
-from clusterpolicy.evidence import CANNOT_JUDGE
 from clusterpolicy.page import alttext, theme, yearaxis
 from clusterpolicy.page.alttext import interval
 from clusterpolicy.page.quadrant import plot_quadrant
@@ -25,7 +24,7 @@ from clusterpolicy.page.timecharts import (
     plot_suppression,
 )
 from clusterpolicy.page.timeline import plot_timeline
-from clusterpolicy.wording import VERDICT_MARKS, format_years
+from clusterpolicy.wording import RUN_MARKS, VERDICT_MARKS, format_years, is_missing
 
 __all__ = [
     "Chart",
@@ -44,7 +43,8 @@ __all__ = [
 
 SHADES = LinearSegmentedColormap.from_list("shades", ["#eef3f6", "#9cc3dc", "#2a7fb0", "#003f66"])
 SCORECARD = "What the policy said, and what is found"
-SCORECARD_NOTE = "figure and shade: grade of the evidence, from 0 (no public figure) to 5"
+SCORECARD_NOTE = "figure and shade: grade of the evidence, from 0 (no figure found) to 5"
+RUN_NOTE = "each statement held against sources; no grade"
 LARGE = 0.25  # standard deviations from which a regression no longer mends a difference
 
 
@@ -193,7 +193,8 @@ def plot_scorecard(phrases: pd.DataFrame, *, source: str = theme.POLICY_FACTS) -
     Parameters
     ----------
     phrases : DataFrame
-        Phrase matrix in the order to print: ``phrase``, ``verdict``, ``grade`` (0 to 5).
+        One list of the phrase matrix in the order to print: ``phrase``, ``verdict``, ``grade`` (0
+        to 5; missing for how the policy was run).
     source : str
         Names of the sources, ready to print.
 
@@ -205,32 +206,36 @@ def plot_scorecard(phrases: pd.DataFrame, *, source: str = theme.POLICY_FACTS) -
     Raises
     ------
     ValueError
-        If `phrases` is empty, or a verdict or grade is outside its closed set.
+        If `phrases` is empty, mixes the two lists, or a verdict or grade is outside its set.
     """
     where = "plot_scorecard"
     theme.require(phrases, ["phrase", "verdict", "grade"], where)
     data = phrases[["phrase", "verdict", "grade"]].reset_index(drop=True)
-    strange = data[~data["verdict"].isin(VERDICT_MARKS) | ~data["grade"].isin(range(6))]
+    is_run = data["verdict"].isin(RUN_MARKS).all()
+    marks, note = (RUN_MARKS, RUN_NOTE) if is_run else (VERDICT_MARKS, SCORECARD_NOTE)
+    is_graded = data["grade"].isna() if is_run else data["grade"].isin(range(6))
+    strange = data[~data["verdict"].isin(marks) | ~is_graded]
     if not strange.empty:
         row = strange.iloc[0]
         raise ValueError(
             f"{where}: found verdict {row['verdict']!r}, grade {row['grade']!r} for "
-            f"{row['phrase']!r}: use {', '.join(VERDICT_MARKS)} and a whole grade from 0 to 5"
+            f"{row['phrase']!r}: use {', '.join(marks)} and a whole grade from 0 to 5, or for how "
+            "the policy was run none"
         )
-    column = 0.7
-    left = theme.NARROW - theme.MARGIN - column * len(VERDICT_MARKS)
+    column = 0.82 if is_run else 0.7
+    left = theme.NARROW - theme.MARGIN - column * len(marks)
     texts = [theme.wrap(text, left - theme.MARGIN - 0.12) for text in data["phrase"]]
     heights = [len(lines) * theme.LINE + 0.12 for lines in texts]
-    heads = [theme.wrap(verdict, column - 0.02) for verdict in VERDICT_MARKS]
+    heads = [theme.wrap(verdict, column - 0.02) for verdict in marks]
     above = max(map(len, heads)) * theme.LINE + 0.04
-    top = above + theme.room_above(SCORECARD, SCORECARD_NOTE, theme.NARROW)
+    top = above + theme.room_above(SCORECARD, note, theme.NARROW)
     foot = theme.MARGIN
     axes = theme.new_axes(sum(heights), left, theme.MARGIN, top, foot, theme.NARROW)
-    axes.set(xlim=(0, len(VERDICT_MARKS)), ylim=(sum(heights), 0), xticks=[], yticks=[])
+    axes.set(xlim=(0, len(marks)), ylim=(sum(heights), 0), xticks=[], yticks=[])
     top = 0.0
     for row, lines, height in zip(data.itertuples(), texts, heights, strict=True):
         theme.row_text(axes, -(left - theme.MARGIN), top + height / 2, "\n".join(lines))
-        _draw_verdict(axes, row.verdict, row.grade, top, height)
+        _draw_verdict(axes, marks, row, top, height)
         top += height
     for place, head in enumerate(heads):
         axes.annotate(
@@ -243,12 +248,12 @@ def plot_scorecard(phrases: pd.DataFrame, *, source: str = theme.POLICY_FACTS) -
             va="bottom",
             linespacing=1.1,
         )
-    theme.set_title(axes, SCORECARD, SCORECARD_NOTE, above)
+    theme.set_title(axes, SCORECARD, note, above)
     return theme.close_chart(
         axes,
         alt=alttext.describe_scorecard(data),
         data=data,
-        unit="verdict, and grade of the evidence from 0 to 5",
+        unit="verdict" if is_run else "verdict, and grade of the evidence from 0 to 5",
         years="",
         source=source,
     )
@@ -446,12 +451,13 @@ def _draw_tile(
     axes.text(middle, top + 0.88, row.name_en, color=ink, **place)
 
 
-def _draw_verdict(axes: Axes, verdict: str, grade: int, top: float, height: float) -> None:
+def _draw_verdict(axes: Axes, marks: dict[str, str], row, top: float, height: float) -> None:
     axes.axhline(top, color=theme.GRID, linewidth=0.6)
-    place = list(VERDICT_MARKS).index(verdict)
-    shade = SHADES(grade / 5)
+    verdict, is_graded = row.verdict, not is_missing(row.grade)
+    place = list(marks).index(verdict)
+    shade = SHADES(row.grade / 5 if is_graded else 0.0)
     ink = theme.PAPER if _luminance(shade) < 0.25 else theme.INK
-    is_open = verdict == CANNOT_JUDGE
+    is_open = verdict == list(marks)[-1]
     axes.add_patch(
         Rectangle(
             (place + 0.04, top + 0.03),
@@ -468,7 +474,7 @@ def _draw_verdict(axes: Axes, verdict: str, grade: int, top: float, height: floa
     axes.text(
         place + 0.5,
         top + height / 2,
-        f"{VERDICT_MARKS[verdict]} {grade}",
+        f"{marks[verdict]} {row.grade}" if is_graded else marks[verdict],
         color=ink,
         ha="center",
         va="center",

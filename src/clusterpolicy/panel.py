@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from clusterpolicy import cleaning, concordance, policy, sources
-from clusterpolicy.checks import checking, package, rules
+from clusterpolicy.checks import checking, package, plausibility, rules
 
 # Read from top to bottom by people; no estimate asks in which order their rows stand.
 AS_WRITTEN = (
@@ -23,6 +23,14 @@ ORDER = {
 ROUNDING_MILLION_YEN = 0.5
 # Two of 1,833 published sums of service sectors are off by 2 million yen.
 SECTOR_ROUNDING_MILLION_YEN = 2
+# Facts that are carried as they stand, and those of them that name projects.
+PROJECT_FACTS = ("project_targets", "project_outcomes", "autonomy_facts")
+FACT_TABLES = (
+    *PROJECT_FACTS,
+    *("run_facts", "project_bodies", "phrase_indicators", "search_log", "national_series"),
+    *("university_ventures", "priority_selections", "location_act_facts", "location_act_plans"),
+    *("participants", "older_policy_results"),
+)
 
 
 @dataclass(frozen=True)
@@ -40,7 +48,8 @@ class Study:
     sectors : one row per base and service sector of the accounts
         ``part_of`` a larger one, and whether information services are ``compared`` with it.
     cells : one row per base, prefecture, industry and reading of the fields map
-        ``is_targeted_1``, ``is_targeted_2``, the projects that target the cell, ``block``.
+        ``projects_1``, ``projects_2`` name the cell; ``is_targeted_1``, ``is_targeted_2`` if one of
+        them counts; ``since_1``, ``since_2`` first fiscal year of its projects; ``block``.
     cell_panel : one row per base, prefecture, industry and fiscal year
         ``product_million_yen`` (nominal) and ``status``.
     sector_panel : one row per base, prefecture, service sector and fiscal year
@@ -50,10 +59,16 @@ class Study:
         Manufacturing and total product, million yen.
     official_totals, events, term_facts, evaluations, phrases, logic_model, outcomes : as in raw
     fitness, glossary, sources : as in raw
+    plant_events : one row per plant that explains a jump of a cell, or was sought and not found
     warnings : one row per raw figure or fact to look at
         ``checking.LISTED``: file, line, column, value, reason and the whole row.
-    project_areas, field_industries, neighbours, other_programmes : as in raw
-        ``neighbours``: pairs of prefectures with a land border or a fixed link.
+    project_areas, field_industries, neighbours, outlines, other_programmes : as in raw
+        ``neighbours``: pairs of prefectures with a land border or a fixed link; ``outlines``:
+        rings of prefectures, the largest of each first.
+    run_facts, project_bodies : as in raw
+        How the policy was run, source by source, and the bodies that ran it.
+    phrase_indicators, search_log and the tables of ``FACT_TABLES`` : as in raw
+        What describes a phrase without an estimate, and where its indicators were sought.
     """
 
     prefectures: pd.DataFrame
@@ -69,6 +84,7 @@ class Study:
     prefecture_product: pd.DataFrame
     official_totals: pd.DataFrame
     events: pd.DataFrame
+    plant_events: pd.DataFrame
     term_facts: pd.DataFrame
     evaluations: pd.DataFrame
     phrases: pd.DataFrame
@@ -80,7 +96,22 @@ class Study:
     project_areas: pd.DataFrame
     field_industries: pd.DataFrame
     neighbours: pd.DataFrame
+    outlines: pd.DataFrame
     other_programmes: pd.DataFrame
+    run_facts: pd.DataFrame
+    project_bodies: pd.DataFrame
+    phrase_indicators: pd.DataFrame
+    search_log: pd.DataFrame
+    national_series: pd.DataFrame
+    university_ventures: pd.DataFrame
+    project_targets: pd.DataFrame
+    project_outcomes: pd.DataFrame
+    autonomy_facts: pd.DataFrame
+    priority_selections: pd.DataFrame
+    location_act_facts: pd.DataFrame
+    location_act_plans: pd.DataFrame
+    participants: pd.DataFrame
+    older_policy_results: pd.DataFrame
     warnings: pd.DataFrame
 
     def projects_of_term(self, term: int) -> pd.DataFrame:
@@ -121,12 +152,17 @@ def read_raw(folder: Path | None = None) -> dict[str, pd.DataFrame]:
             raw[name] = rules.check_raw(sources.read_raw(name, folder), name)
     if not faults.faults:
         _check_references(raw, faults)
+    if not faults.faults:
+        for name, found in rules.find_slips(raw).items():
+            with faults.collecting():
+                checking.raise_faults(raw[name], found)
     faults.stop()
     return {name: in_order(table, name) for name, table in raw.items()}
 
 
 def _check_references(raw: dict[str, pd.DataFrame], faults: checking.Faults) -> None:
     """Hold every key that one table takes from another against that other."""
+    by_municipality = [name for name in raw if "muni_code_2015" in rules.RULES[name].columns]
     references = [(name, "source", "sources", "source") for name in raw]
     references += [
         ("projects", "bureau", "prefectures", "bureau"),
@@ -136,6 +172,17 @@ def _check_references(raw: dict[str, pd.DataFrame], faults: checking.Faults) -> 
         ("term_facts", "projects", "projects", "project_id"),
         ("other_programmes", "fields", "field_industries", "field"),
         ("logic_model", "phrases", "phrases", "phrase_id"),
+        *(
+            (name, "muni_code_2015", "municipal_units", "muni_code_2015")
+            for name in by_municipality
+        ),
+        ("phrases", "outcomes", "outcomes", "outcome"),
+        *((name, "projects", "projects", "project_id") for name in PROJECT_FACTS),
+        ("project_bodies", "project_id", "projects", "project_id"),
+        ("run_facts", "phrase_id", "phrases", "phrase_id"),
+        ("phrase_indicators", "phrase_id", "phrases", "phrase_id"),
+        ("search_log", "phrases", "phrases", "phrase_id"),
+        ("location_act_plans", "fields", "field_industries", "field"),
     ]
     for name, column, owner, key in references:
         with faults.collecting():
@@ -160,6 +207,16 @@ def _check_references(raw: dict[str, pd.DataFrame], faults: checking.Faults) -> 
             checking.check_codes(of_base, "part_of", known, where)
         with faults.collecting():
             checking.check_codes(raw[f"sector_product_{base}"], "industry", known, where)
+    groups = raw["industry_groups"]
+    for name in by_municipality:
+        if "industry_group" in raw[name].columns:
+            known = [*groups["group"], rules.ALL_GROUPS]
+            with faults.collecting():
+                checking.check_codes(raw[name], "industry_group", known, groups.attrs["file"])
+    known = pd.concat([industries["industry"], sectors["industry"]])
+    with faults.collecting():
+        where = industries.attrs["file"]
+        checking.check_codes(raw["plant_events"], "industries", known, where)
     totals = raw["official_totals"]
     for indicator, of_indicator in totals.groupby("indicator"):
         table = raw[rules.PREFECTURE_SERIES[indicator][0]]
@@ -224,7 +281,9 @@ def clean_all(raw: dict[str, pd.DataFrame]) -> Study:
         targets=targets,
         industries=raw["account_industries"].reset_index(drop=True).astype({"order": int}),
         sectors=sectors,
-        cells=list_cells(cell_panel, policy.target_cells(targets, field_map), prefectures),
+        cells=list_cells(
+            cell_panel, policy.target_cells(targets, field_map), prefectures, projects
+        ),
         cell_panel=cell_panel,
         sector_panel=sector_panel,
         prefecture_panel=pd.concat(
@@ -239,6 +298,7 @@ def clean_all(raw: dict[str, pd.DataFrame]) -> Study:
         .reset_index(drop=True)
         .astype({"year": int, "total": float, "decimals": int}),
         events=cleaning.clean_events(raw["events"]),
+        plant_events=cleaning.clean_plant_events(raw["plant_events"]),
         term_facts=raw["term_facts"].reset_index(drop=True),
         evaluations=raw["published_evaluations"].reset_index(drop=True),
         phrases=raw["phrases"].reset_index(drop=True).astype({"term": int, "highest_grade": int}),
@@ -251,26 +311,34 @@ def clean_all(raw: dict[str, pd.DataFrame]) -> Study:
         project_areas=raw["project_areas"].reset_index(drop=True),
         field_industries=raw["field_industries"].reset_index(drop=True),
         neighbours=raw["prefecture_neighbours"].reset_index(drop=True),
+        outlines=raw["prefecture_outlines"].reset_index(drop=True).astype({"ring": int}),
         other_programmes=raw["other_programmes"]
         .reset_index(drop=True)
         .astype({"first_fy": int, "last_fy": int}),
+        **{name: raw[name].reset_index(drop=True) for name in FACT_TABLES},
     )
 
 
 def list_cells(
-    cell_panel: pd.DataFrame, targeted: pd.DataFrame, prefectures: pd.DataFrame
+    cell_panel: pd.DataFrame,
+    targeted: pd.DataFrame,
+    prefectures: pd.DataFrame,
+    projects: pd.DataFrame,
 ) -> pd.DataFrame:
     """List every cell of every base with its targeting in both readings of the fields map.
 
     Returns
     -------
     DataFrame
-        One row per ``base``, ``pref_code``, ``industry`` and ``fields_map``: ``block``,
-        ``is_targeted_1``, ``is_targeted_2`` and the projects behind each.
+        One row per ``base``, ``pref_code``, ``industry`` and ``fields_map``: ``block``; by term
+        ``projects_*`` that name the cell, ``is_targeted_*`` if one of them is sure to have run
+        (``policy.unknown_starts``), and ``since_*``, the first fiscal year of the first of them
+        (missing: no later than the term, ``policy.project_starts``).
     """
     keys = ["base", "pref_code", "industry"]
     every = cell_panel[keys].drop_duplicates()
     every = every.merge(pd.DataFrame({"fields_map": policy.FIELDS_MAPS}), how="cross")
+    unknown, starts = policy.unknown_starts(projects), policy.project_starts(projects)
     blocks = prefectures[["pref_code", "block"]]
     every = every.merge(blocks, on="pref_code", validate="many_to_one")
     for term in (1, 2):
@@ -278,7 +346,11 @@ def list_cells(
         of_term = of_term.rename(columns={"projects": f"projects_{term}"})
         every = every.merge(of_term, on=[*keys, "fields_map"], how="left", validate="one_to_one")
         every[f"projects_{term}"] = every[f"projects_{term}"].fillna("")
-        every[f"is_targeted_{term}"] = every[f"projects_{term}"] != ""
+        of_cell = [ids.split(";") if ids else [] for ids in every[f"projects_{term}"]]
+        sure = [[each for each in ids if each not in unknown] for ids in of_cell]
+        every[f"is_targeted_{term}"] = [bool(ids) for ids in sure]
+        first = [starts[ids].min(skipna=False) if ids else pd.NA for ids in sure]
+        every[f"since_{term}"] = pd.array(first, "Int64")
     return every.sort_values(["fields_map", *keys]).reset_index(drop=True)
 
 
@@ -423,6 +495,35 @@ def events_of(study: Study, table: str) -> pd.DataFrame:
     names = study.events["applies_to"].str.split(";")
     bears = names.map(lambda each: any(n == "all" or n.startswith(table) for n in each))
     return study.events[bears].reset_index(drop=True)
+
+
+def events_of_cell(
+    study: Study, pref_code: str, industry: str, years: tuple[int, int]
+) -> pd.DataFrame:
+    """Return what is known to have happened to plants of a cell in some years.
+
+    Parameters
+    ----------
+    study : Study
+    pref_code, industry : str
+        The cell; the industry as any base calls it.
+    years : tuple of int
+        First and last fiscal year, both included.
+
+    Returns
+    -------
+    DataFrame
+        Rows of ``plant_events`` without those that say a reason was not found.
+
+    Examples
+    --------
+    >>> events_of_cell(study, "02", "nonferrous_metals", (2001, 2009))["what"].tolist()
+    ['the nuclear fuel reprocessing plant at Rokkasho began its trial run']
+    """
+    events = study.plant_events
+    known = events[events["kind"] != plausibility.NOT_FOUND]
+    found = plausibility.events_of(known, pref_code, industry, years)
+    return found.reset_index(drop=True)
 
 
 def unit_of(study: Study, indicator: str) -> str:

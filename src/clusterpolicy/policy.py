@@ -99,6 +99,25 @@ def projects_of_term(projects: pd.DataFrame, term: int) -> pd.DataFrame:
     return projects[projects["term"] == min(term, 2)].reset_index(drop=True)
 
 
+def unknown_starts(projects: pd.DataFrame) -> list[str]:
+    """Return the ids of projects that may not have run: no start year, and no sure place in 19.
+
+    Their cells count as targeted in a sample of their own only (``effects.UNKNOWN_START``).
+    """
+    is_unknown = projects["first_fy"].isna() & (projects["in_official_count"] == "uncertain")
+    return projects.loc[is_unknown, "project_id"].tolist()
+
+
+def project_starts(projects: pd.DataFrame) -> pd.Series:
+    """Return the first fiscal year of every project that carried none on, by ``project_id``.
+
+    A project that carries another on has its cells targeted without a gap, whatever year its
+    strategy is dated from; the year is missing for it.
+    """
+    starts = projects.set_index("project_id")["first_fy"].astype("Int64")
+    return starts.where((projects["predecessors"] == "").to_numpy())
+
+
 def target_fields(projects: pd.DataFrame) -> pd.DataFrame:
     """Spread each project over the prefectures and fields it names.
 

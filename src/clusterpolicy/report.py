@@ -160,7 +160,7 @@ def answer(lines: Sequence[str]) -> None:
 def scorecard(
     rows: Iterable[Mapping[str, Any]] | pd.DataFrame, estimates: pd.DataFrame | None = None
 ) -> None:
-    """Display one line per phrase of the policy: verdict, grade of the evidence, and why.
+    """Display one line per phrase of one list: verdict, grade of the evidence if any, and why.
 
     Parameters
     ----------
@@ -181,15 +181,22 @@ def scorecard(
     ]
     items = "".join(
         f'<li><p class="phrase">{escape(row["phrase"])}</p>'
-        f'<p class="chips">{verdict_label(row["verdict"])} {grade_label(row["grade"])}</p>'
+        f'<p class="chips">{_chips(row)}</p>'
         f'<p class="why">{_prose(row["sentence"])}</p></li>'
         for row in rows
     )
     plain = "\n".join(
-        f"{row['phrase']}: {row['verdict']} (grade {row['grade']} of 5). {row['sentence']}"
+        f"{row['phrase']}: {row['verdict']}"
+        + ("" if is_missing(row["grade"]) else f" (grade {row['grade']} of 5)")
+        + f". {row['sentence']}"
         for row in rows
     )
     _emit("scorecard", f'<ul class="scorecard">{items}</ul>', plain)
+
+
+def _chips(row: Mapping[str, Any]) -> str:
+    label = verdict_label(row["verdict"])
+    return label if is_missing(row["grade"]) else f"{label} {grade_label(row['grade'])}"
 
 
 def evidence_for_and_against(
@@ -244,7 +251,7 @@ def cards(items: Iterable[Mapping[str, Any]] | pd.DataFrame) -> None:
 
 
 def how_to_read(margin: float) -> None:
-    """Display what the four verdicts and the six grades of evidence mean.
+    """Display what the verdicts of both lists and the six grades of evidence mean.
 
     Parameters
     ----------
@@ -254,13 +261,19 @@ def how_to_read(margin: float) -> None:
     size = f"{format_number(margin)} percent"
     meanings = {
         "supported": "a gain: the whole interval lies above zero; that nothing was lost: it "
-        f"excludes every loss of {size} or more. The other reading of the fields and the other "
-        "base of the accounts must say the same. Counts: the number in the phrase is met",
-        "partly supported": "part of the phrase is supported; the sentence beside it says which",
+        f"excludes every loss of {size} or more. Every outcome declared for the phrase and "
+        "estimated, the other reading of the fields and the other base must say the same",
+        "partly supported": "it holds of some outcome, or in one term, not of all; the sentence "
+        "beside it says of which",
         "not supported": f"the whole interval lies within {size} of zero, declared to be too small "
         "to matter, or on the other side of zero",
         "cannot be judged here": "none of these: the interval allows for an effect as well as for "
-        "none, the groups had moved apart before the term, or we found no public figure",
+        "none, the groups had moved apart before the term, one cell carries it, or there is no "
+        "estimate",
+        "confirmed": "somebody other than the ministry says it, as a whole",
+        "stated by the ministry only": "nobody else says it, or only of single cases",
+        "contradicted": "a source denies it, if only in part",
+        "not found": "looked for; the sentence beside it says where",
     }
     verdicts = "".join(
         f"<div><dt>{verdict_label(verdict)}</dt><dd>{escape(meaning)}</dd></div>"

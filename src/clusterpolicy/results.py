@@ -227,7 +227,8 @@ def estimate_term(study: Study, number: int, draws: int = inference.DRAWS) -> pd
     """Estimate everything the report of one term says.
 
     The triple difference on both clocks, both fields maps, every base and every sample; in term 2
-    also that of cells which both terms targeted; the event study of each main design; the
+    also that of cells which both terms targeted, and in terms 1 and 2 that which counts projects
+    of unknown start; the event study of each main design; the
     comparison of targeted and other cells at the baseline.
 
     Parameters
@@ -248,6 +249,8 @@ def estimate_term(study: Study, number: int, draws: int = inference.DRAWS) -> pd
     listed = effects.designs_of_term(study, number)
     if number == 2:
         listed += [effects.continued_design(design) for design in listed if design.is_main]
+    if number in effects.UNKNOWN_START_TERMS:
+        listed += [effects.unknown_start_design(design) for design in listed if design.is_main]
     for designs in _same_years(listed):
         sample = effects.cell_sample(study, designs[0])
         common = common_fields(sample, study, stamp)

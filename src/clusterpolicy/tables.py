@@ -46,7 +46,6 @@ __all__ = [
 ]
 
 NO_TABLE = (("…", "no public table"),)
-NO_FIGURE = "no public figure found"
 NOT_ESTIMABLE = (("n.e.", "not estimable, with the reason in the data file"),)
 
 
@@ -333,7 +332,7 @@ def phrases_table(
     estimates: pd.DataFrame | None = None,
     source: str = "the ministry's page and this study",
 ) -> Table:
-    """Print the phrase matrix: what the policy said, what is found, how sure one can be.
+    """Print one list of the phrase matrix: what the policy said, what is found, how sure.
 
     Parameters
     ----------
@@ -353,9 +352,9 @@ def phrases_table(
         Column("phrase", "The policy said"),
         Column("question", "Question"),
         Column("indicator", "Indicator"),
-        Column("figure", "Figure", missing=NO_FIGURE),
+        Column("figure", "Figure"),
         Column("verdict", "Verdict", kind="verdict"),
-        Column("grade", "Grade", kind="grade"),
+        *([Column("grade", "Grade", kind="grade")] if phrases["grade"].notna().any() else []),
         Column("change_mind", "What would change our mind"),
     )
     figures = [_phrase_figure(row, estimates) for row in phrases.to_dict("records")]
@@ -365,10 +364,8 @@ def phrases_table(
 
 
 def _phrase_figure(row: dict[str, Any], estimates: pd.DataFrame | None) -> str:
-    """Write the figure of a phrase; that there is none is what we found, not what there is."""
+    """Write the figure of a phrase, and what holds of which part of it."""
     figure = figure_in_words(row, estimates)
-    if figure == "no public figure":
-        return NO_FIGURE
     return f"{figure} {row.get('part') or ''}".strip()
 
 
@@ -539,6 +536,7 @@ def ledger_table(facts: pd.DataFrame) -> Table:
         "value": "Figure",
         "unit": "Unit",
         "period": "As of",
+        "kind": "Kind",
         "source": "Source",
         "confidence": "Confidence",
         "note": "Note",
@@ -560,6 +558,7 @@ def conflicts_table(conflicts: pd.DataFrame) -> Table:
         "value": "Figure",
         "unit": "Unit",
         "period": "As of",
+        "kind": "Kind",
         "source": "Source",
         "confidence": "Confidence",
         "note": "Note",

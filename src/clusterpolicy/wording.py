@@ -26,9 +26,18 @@ VERDICT_MARKS = {
     "cannot be judged here": "?",
 }
 
-# The Maryland scale of scientific methods; 0 is added for a phrase without any public figure.
+# How the policy was run has verdicts of its own: statements held against sources, without a grade.
+RUN_MARKS = {
+    "confirmed": "✓",
+    "stated by the ministry only": "»",
+    "contradicted": "✕",
+    "not found": "?",
+}
+_LOOKS_LIKE = dict(zip(RUN_MARKS, VERDICT_MARKS, strict=True))
+
+# The Maryland scale of scientific methods; 0 is added for what was looked for and not found.
 GRADES = {
-    0: "no public figure",
+    0: "looked for, no figure found",
     1: "described or self-reported, nothing to compare with",
     2: "compared before and after, or with others, but not both; or both, but the years before "
     "could hide a large gap",
@@ -140,10 +149,11 @@ def verdict_label(verdict: str) -> str:
     ValueError
         If the verdict is not one of the closed set.
     """
-    if verdict not in VERDICT_MARKS:
-        raise ValueError(f"Unknown verdict {verdict!r}: use one of {list(VERDICT_MARKS)}.")
-    kind = verdict.split()[0]
-    mark = f'<span aria-hidden="true">{VERDICT_MARKS[verdict]}</span>'
+    marks = VERDICT_MARKS | RUN_MARKS
+    if verdict not in marks:
+        raise ValueError(f"Unknown verdict {verdict!r}: use one of {list(marks)}.")
+    kind = _LOOKS_LIKE.get(verdict, verdict).split()[0]
+    mark = f'<span aria-hidden="true">{marks[verdict]}</span>'
     return f'<span class="verdict {kind}">{mark}\N{NO-BREAK SPACE}{verdict}</span>'
 
 
@@ -190,8 +200,8 @@ def effect_sentence(record: Mapping[str, Any]) -> str:
     interval = format_interval(record["low"], record["high"])
     return (
         f"{_finding(record)}: from {_years(record['baseline_years'])} to "
-        f"{_years(record['term_years'])} {record['outcome_label']} in {WHOSE[record['term']]} grew {size} "
-        f"{direction} than in comparable cells, and anything from {interval} "
+        f"{_years(record['term_years'])} the {_noun(record)} of {WHOSE[record['term']]} "
+        f"grew {size} {direction} than that of comparable cells, and anything from {interval} "
         f"{record['unit']} is in keeping with the figures ({level} % interval; "
         f"{format_p(record['p_value'])}). {_seen(record)}"
     ).rstrip()
@@ -235,6 +245,11 @@ def influence_sentences(
         f"No single cell moves the estimate more than {names(cell)}; without it, it is "
         f"{format_number(record['without_estimate'], 1, sign=True)} {record['unit']} ({ends}).",
     ]
+
+
+def _noun(record: Mapping[str, Any]) -> str:
+    """Name the outcome of a record: an estimate of jobs is never told as one of output."""
+    return str(record["outcome_label"])
 
 
 def _baseline_sentence(record: Mapping[str, Any]) -> str:
@@ -285,7 +300,7 @@ def finding_sentence(row: Mapping[str, Any], estimates: pd.DataFrame | None = No
     """
     records = records_named(row, estimates)
     if not records:
-        figure = figure_in_words(row) or "no public figure"
+        figure = figure_in_words(row) or "looked for, no figure found"
         return f"{figure[0].upper()}{figure[1:].rstrip('.')}."
     sentences = [effect_sentence(record) for record in records]
     if len(records) > 1:
@@ -363,7 +378,9 @@ def figure_in_words(row: Mapping[str, Any], estimates: pd.DataFrame | None = Non
         return "" if is_missing(row["figure"]) else str(row["figure"])
     parts = [format_estimate(record) for record in records]
     if len(records) > 1:
-        parts = [f"term {r['term']}: {part}" for r, part in zip(records, parts, strict=True)]
+        parts = [
+            f"term {r['term']}, {_noun(r)}: {part}" for r, part in zip(records, parts, strict=True)
+        ]
     return "; ".join(parts)
 
 

@@ -63,6 +63,11 @@ TABLES: dict[str, tuple[str, tuple[str, ...], dict]] = {
     ),
     "official_totals": ("Published national totals", ("indicator", "year"), {}),
     "events": ("Policies, shocks and breaks of the series", ("event_id",), {}),
+    "plant_events": (
+        "Plants that explain jumps of single cells, and jumps whose reason was not found",
+        ("event_id",),
+        _PREFECTURE,
+    ),
     "term_facts": ("Figures and facts about the terms, dated; sources may disagree", (), {}),
     "evaluations": ("Published evaluations of this policy and near it", ("eval_id",), {}),
     "phrases": ("Phrases of the policy page and how each is judged", ("phrase_id",), {}),
@@ -74,6 +79,32 @@ TABLES: dict[str, tuple[str, tuple[str, ...], dict]] = {
     "project_areas": ("Areas below the prefecture that sources name", ("area_id",), {}),
     "field_industries": ("From fields to industries and sectors, in two readings", (), {}),
     "other_programmes": ("Other programmes for regions in the same years", (), {}),
+    "run_facts": (
+        "Statements on how the policy was run, one source each",
+        ("phrase_id", "statement", "by_whom", "source"),
+        {},
+    ),
+    "project_bodies": ("Promotion bodies of projects and their legal form", (), _PROJECT),
+    "phrase_indicators": ("Best indicator of each phrase without an estimate", ("phrase_id",), {}),
+    "search_log": ("Where each indicator was sought", (), {}),
+    "national_series": (
+        "Figures that describe the nation and single areas",
+        ("series_id", "area", "period"),
+        {},
+    ),
+    "university_ventures": ("University ventures by area", ("area", "date"), {}),
+    "project_targets": ("Targets and what came of them", ("target_id",), {}),
+    "project_outcomes": (
+        "Outcomes that bureaus and bodies report, by kind",
+        ("series_id", "fiscal_year", "kind"),
+        {},
+    ),
+    "autonomy_facts": ("Promotion bodies and bureaus after the money", (), {}),
+    "priority_selections": ("Areas chosen of those proposed", ("programme", "round", "area"), {}),
+    "location_act_facts": ("Company Location Promotion Act: plans and outcomes", (), {}),
+    "location_act_plans": ("Plans under the Company Location Promotion Act", (), {}),
+    "participants": ("Participants, as sources count them", (), {}),
+    "older_policy_results": ("Results that were stated of older policies", (), {}),
     "neighbours": (
         "Prefectures that share a border or a fixed link",
         ("pref_code_a", "pref_code_b"),
@@ -82,35 +113,31 @@ TABLES: dict[str, tuple[str, tuple[str, ...], dict]] = {
             ("pref_code_b",): ("prefectures", ("pref_code",)),
         },
     ),
+    "outlines": (
+        "Outlines of the prefectures, rounded and processed by this project",
+        ("pref_code", "ring"),
+        _PREFECTURE,
+    ),
     "warnings": ("Raw figures and facts to look at", (), {}),
-    # Rung 2
+    # By municipality, in a folder of their own
     "municipal_totals": (
-        "Census of Manufactures by municipality of 2015, all industries",
+        "Census of Manufactures by municipality of 2015, all industries, processed by this project",
         ("year", "muni_code_2015"),
         {},
     ),
     "municipal_groups": (
-        "Census of Manufactures by municipality of 2015 and industry group",
+        "Census of Manufactures by municipality of 2015 and industry group, processed by this "
+        "project",
         ("year", "muni_code_2015", "industry_group"),
         {},
     ),
     "units": (
-        "Municipalities of 2015 whose industries are told in every year",
+        "Municipalities of 2015 and the years in which their industries are told",
         ("muni_code_2015",),
         {},
     ),
-    "hidden_cells": (
-        "Lower and upper bounds of hidden cells",
-        ("measure", "year", "muni_code", "industry_group"),
-        {},
-    ),
-    "prefecture_groups": (
-        "Bounds of prefectures and industry groups",
-        ("measure", "year", "pref_code", "industry_group"),
-        {},
-    ),
     "municipal_shipments": (
-        "Shipments by municipality of 2015, 1971-2012 (Cabinet Office)",
+        "Shipments by municipality of 2015, 1971-2012 (Cabinet Office), processed by this project",
         ("muni_code_2015", "year"),
         {},
     ),
@@ -119,24 +146,14 @@ TABLES: dict[str, tuple[str, tuple[str, ...], dict]] = {
         ("muni_code_2015", "year"),
         {},
     ),
-    "prefecture_census": (
-        "Census of Manufactures by prefecture",
-        ("pref_code", "survey_year"),
-        {},
-    ),
-    "social_statistics": (
-        "System of Social and Demographic Statistics, by prefecture",
-        ("indicator", "pref_code", "year"),
-        {},
-    ),
-    "changes": ("Every change of a value: rule, rows, before and after", (), {}),
+    "bounds": ("Bounds of shipments by industry and by prefecture", ("kind", "code"), {}),
+    "changes": ("Changes of values in the municipal files, by rule", ("rule",), {}),
     "hidden_counts": ("Hidden cells by measure and year, and the jobs in them", (), {}),
     "industry_numbers": ("Establishments by printed number of the industry", (), {}),
     "row_loss": ("Lines of the municipal files that each rule keeps", (), {}),
     "areas": ("Municipalities, wards and cities by year", (), {}),
     "prefecture_check": ("Municipalities held against prefectures", (), {}),
     "account_check": ("Accounts held against the published workbooks", (), {}),
-    "made_with": ("What rung 2 was made with, by hash", (), {}),
 }
 # End of a column's name -> unit of its figures.
 _UNITS = {
@@ -152,10 +169,13 @@ _UNIT_BESIDE = "stands in the column unit"
 # Column -> what it means wherever it stands.
 _MEANINGS = {
     "pref_code": "prefecture, 01 to 47 (JIS X 0401)",
+    "kind": "of a magnitude: observed, forecast, target or derived; empty for what is none",
+    "list": "run: how the policy was run, held against sources; achieved: effects, with a grade",
     "base": "base year of the Prefectural Accounts; bases are not chained",
     "industry": "key of an industry of the accounts",
     "fy": "fiscal year, April to March, by the Western year in which it starts",
     "year": "calendar or survey year, Western",
+    "muni_code_2015": "municipality on the boundaries of 2015, five digits (JIS X 0402)",
     "status": "observed; hidden by the publisher, which is never zero; nil: there is none",
     "source": "keys of the table sources, joined by ;",
     "confidence": "high: the source says it; medium: a secondary source; low: not verified",
@@ -191,7 +211,7 @@ def write(tables: Mapping[str, pd.DataFrame], folder: Path, with_csv: bool = Tru
     resources = [_resource(name, tables, folder, with_csv) for name in tables]
     descriptor = {
         "profile": "tabular-data-package" if with_csv else "data-package",
-        "name": "clusterpolicy-clean" if with_csv else "clusterpolicy-finer",
+        "name": "clusterpolicy-clean" if with_csv else "clusterpolicy-municipal",
         "title": "Japan's Industrial Cluster Policy: tables of the evaluation",
         "description": (
             "Processed by the clusterpolicy project from official statistics; not a statistic "

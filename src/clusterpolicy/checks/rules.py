@@ -1,58 +1,47 @@
 """The rules of every raw table: its columns, codes, numbers and keys."""
 
-import re
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pandas as pd
 
-from clusterpolicy.checks import checking, plausibility
-from clusterpolicy.checks.checking import PREFECTURE_CODES, Kind, Rules
+from clusterpolicy.checks import checking, plausibility, slips
+from clusterpolicy.checks.checking import Fault, Kind, Rules
+from clusterpolicy.checks.factrules import FACT_RULES, PHRASE_RULES
+from clusterpolicy.checks.kinds import (
+    AMOUNT,
+    CONFIDENCE,
+    FREE,
+    JOBS,
+    JSIC,
+    KEY,
+    MUNICIPALITY,
+    NUMBER,
+    OPTIONAL_KEY,
+    OPTIONAL_NUMBER,
+    OPTIONAL_WHOLE,
+    OPTIONAL_YEAR,
+    PLANTS,
+    PREFECTURE,
+    PREFECTURES,
+    SHIPMENTS,
+    SOURCE,
+    STATUS_OF_SYMBOL,
+    TERM,
+    TEXT,
+    WHOLE,
+    YEAR,
+    one_of,
+)
+
+__all__ = ["BASES", "PHRASE_RULES", "PREFECTURE_SERIES", "RULES", "STATUS_OF_SYMBOL"]
 
 BASES = ("b1995", "b2000", "b2005", "b2011")
 # Bases that print information services apart; services of earlier bases are one sector.
 SECTOR_BASES = ("b2005", "b2011")
-# A hidden cell is never zero and never guessed; nil means that there is none.
-STATUS_OF_SYMBOL = {"X": "hidden", "-": "nil"}
-
-# [0-9], not \d: full-width digits are not figures until somebody has looked at them.
-_NUMBER = r"-?[0-9]+(\.[0-9]+)?"
-
-TEXT = Kind("must not be empty", "write it, or remove the row", r"\s*\S[\s\S]*")
-FREE = checking.FREE
-SOURCE = Kind("not a list of source keys", "write keys of sources.csv joined by ;", r"\w+(;\w+)*")
-PREFECTURE = Kind(
-    "not a prefecture code", "write 01 to 47 with its leading zero", values=PREFECTURE_CODES
-)
-PREFECTURES = Kind(
-    "not a list of prefecture codes",
-    "write codes 01 to 47 joined by ;",
-    rf"({'|'.join(PREFECTURE_CODES)})(;({'|'.join(PREFECTURE_CODES)}))*",
-)
-YEAR = Kind("not a year", "write four digits, 1900 to 2099", r"(19|20)[0-9]{2}")
-OPTIONAL_YEAR = Kind("not a year", "write four digits, or leave it empty", r"((19|20)[0-9]{2})?")
-NUMBER = Kind("not a number", "write plain digits without separators or letters", _NUMBER)
-OPTIONAL_NUMBER = Kind("not a number", "write plain digits, or leave it empty", rf"({_NUMBER})?")
-AMOUNT = Kind(
-    "neither a number nor a symbol",
-    "write plain digits, X for hidden or - for nil",
-    rf"{_NUMBER}|{'|'.join(re.escape(symbol) for symbol in STATUS_OF_SYMBOL)}",
-)
-WHOLE = Kind("not a whole number", "write digits only", r"[0-9]+")
-OPTIONAL_WHOLE = Kind("not a whole number", "write digits only, or leave it empty", r"[0-9]*")
-KEY = Kind("not a key", "write small letters and _", r"[a-z_]+")
-OPTIONAL_KEY = Kind("not a key", "write small letters and _, or leave it empty", r"[a-z_]*")
-TERM = Kind("not a policy term", "write 1, 2 or 3", values=("1", "2", "3"))
-JSIC = Kind(
-    "not a list of JSIC codes", "write two-digit codes joined by ;", r"([0-9]{2}(;[0-9]{2})*)?"
-)
-
-
-def one_of(*values: str) -> Kind:
-    """Return the kind of a column with a closed list of values."""
-    return Kind("not an allowed value", f"choose one of {', '.join(values)}", values=values)
-
-
-CONFIDENCE = one_of("high", "medium", "low")
+# Of municipalities an empty cell says that no line was published for the year.
+MUNICIPAL_STATUS = {**STATUS_OF_SYMBOL, "*": "not collected"}
+ALL_GROUPS = "all"  # in the place of an industry group: all industries, those never told included
 
 
 def _series_rules(value: str, **more: Kind) -> Rules:
@@ -62,16 +51,109 @@ def _series_rules(value: str, **more: Kind) -> Rules:
         {**columns, "flag": FREE},
         ("pref_code", "year", *group),
         complete=("year", *group),
-        steady=value,
+        steady=(value,),
     )
 
 
-_CELL_RULES = Rules(
+# Where a part is hidden, nothing can be added up. Cells of such years are at most 10 times above or
+# below the years around (precision machinery of Okinawa 2012). Three zeros make it 1,000.
+_SECTOR_RULES = Rules(
     {"pref_code": PREFECTURE, "industry": TEXT, "source": SOURCE},
     ("pref_code", "industry"),
     fiscal_years=AMOUNT,
     complete=("industry",),
 )
+_CELL_RULES = replace(_SECTOR_RULES, far=30.0, has_wild_cells=True)
+
+
+def _municipal_rules(figures: Kind) -> Rules:
+    return Rules(
+        {"muni_code_2015": MUNICIPALITY, "industry_group": TEXT, "source": SOURCE},
+        ("muni_code_2015", "industry_group"),
+        calendar_years=figures,
+    )
+
+
+_POINT = r"1[2-5][0-9](\.[0-9]+)? [1-4][0-9](\.[0-9]+)?"
+_OUTLINES = Rules(
+    {
+        "pref_code": PREFECTURE,
+        "ring": WHOLE,
+        "points": Kind(
+            "not the points of a ring",
+            "write at least four, longitude and latitude in degrees, joined by ;",
+            rf"{_POINT}(;{_POINT}){{3,}}",
+        ),
+        "source": SOURCE,
+    },
+    ("pref_code", "ring"),
+    complete=(),
+)
+
+# What the municipal files hold and lose: the tables that the page on the data prints.
+_MUNICIPAL_COUNTS = {
+    "municipal_areas": Rules(
+        {
+            "year": YEAR,
+            **dict.fromkeys(("listed", "parents", "wards", "municipalities"), WHOLE),
+            **dict.fromkeys(("without_successor", "of_2015", "of_2015_without_line"), WHOLE),
+            "source": SOURCE,
+        },
+        ("year",),
+    ),
+    "municipal_hidden": Rules(
+        {
+            "year": YEAR,
+            "measure": TEXT,
+            **dict.fromkeys(("cells", "hidden", "unmarked", "blocked"), WHOLE),
+            "jobs": NUMBER,
+            "jobs_percent": NUMBER,
+            "untold": WHOLE,
+            "source": SOURCE,
+        },
+        ("year", "measure"),
+    ),
+    "municipal_bounds": Rules(
+        {
+            "kind": one_of("industry", "prefecture"),
+            "code": TEXT,
+            "year": YEAR,
+            "low": NUMBER,
+            "high": OPTIONAL_NUMBER,
+            "hidden_cells": WHOLE,
+            "source": SOURCE,
+        },
+        ("kind", "code"),
+    ),
+    "municipal_industry_numbers": Rules(
+        {
+            "year": YEAR,
+            "jsic2_code": Kind("not a JSIC code", "write two digits", r"[0-9]{2}"),
+            "establishments": WHOLE,
+            "constant_establishments": WHOLE,
+            "source": SOURCE,
+        },
+        ("year", "jsic2_code"),
+    ),
+    "municipal_row_loss": Rules({"step": TEXT, "rows": WHOLE, "source": SOURCE}, ("step",)),
+    "municipal_prefecture_check": Rules(
+        {
+            "measure": TEXT,
+            "year": YEAR,
+            **dict.fromkeys(("compared", "equal", "hidden_lines"), WHOLE),
+            "double_percent": NUMBER,
+            "source": SOURCE,
+        },
+        ("measure", "year"),
+    ),
+    "municipal_changes": Rules(
+        {"rule": TEXT, "rows": WHOLE, "files": WHOLE, "example": TEXT, "source": SOURCE}, ("rule",)
+    ),
+    "account_check": Rules(
+        {"base": one_of(*BASES), "file": TEXT, "cells": WHOLE, "equal": WHOLE, "source": SOURCE},
+        ("base",),
+    ),
+}
 
 # Indicator -> raw table, column of its figures, unit as printed.
 PREFECTURE_SERIES = {
@@ -89,16 +171,10 @@ PREFECTURE_SERIES = {
     "population": ("prefecture_population", "population", "persons"),
 }
 
-# How a phrase of the policy page is judged; evidence.RULES has one function for each.
-PHRASE_RULES = (
-    *("gain", "no loss", "picked for strength", "some twenty", "count of projects", "own count"),
-    *("bureaus", "named bodies", "review", "end of money", "no public figure"),
-)
-
-# What a published evaluation shares with this study: the outcome, or what keeps both apart.
-COMPARED = (
-    *("output", "other outcome", "other programme", "other programme and outcome"),
-    "no programme",
+# What happened to a plant; the last: no reason was found where one was sought.
+PLANT_EVENTS = (
+    *("opening", "trial run", "closure", "accident", "disaster", "prices", "restructuring"),
+    plausibility.NOT_FOUND,
 )
 
 # Money that prefectures add up to, in one series.
@@ -107,7 +183,7 @@ _SUMMABLE = ("shipments", "cash_wages", "materials")
 RULES: dict[str, Rules] = {
     "sources": Rules(
         {
-            "source": Kind("not a source key", "write letters and digits", r"\w+"),
+            "source": Kind("not a source key", "write letters, digits and -", r"[\w-]+"),
             "publisher": TEXT,
             "title": TEXT,
             "address": FREE,
@@ -233,6 +309,7 @@ RULES: dict[str, Rules] = {
         },
         ("pref_code", "fy", "base"),
         complete=("base", "fy"),
+        steady=("manufacturing_million_yen", "total_million_yen"),
     ),
     "known_gaps": Rules(
         {
@@ -262,20 +339,26 @@ RULES: dict[str, Rules] = {
         ("event_id",),
         spans=(("first_year", "last_year"),),
     ),
-    "term_facts": Rules(
+    "plant_events": Rules(
         {
-            "term": one_of("1", "2", "3", "comparator"),
-            "indicator": TEXT,
-            "subject": FREE,
-            "projects": FREE,
-            "value": FREE,
-            "unit": FREE,
-            "period": FREE,
+            "event_id": Kind("not an id", "write small letters, digits and -", r"[a-z0-9-]+"),
+            "pref_code": PREFECTURE,
+            "industries": Kind(
+                "not a list of industries", "write keys joined by ;", r"[a-z_]+(;[a-z_]+)*"
+            ),
+            "first_fy": YEAR,
+            "last_fy": OPTIONAL_YEAR,
+            "kind": one_of(*PLANT_EVENTS),
+            "what": TEXT,
+            "base": one_of(*BASES, *SECTOR_BASES),
+            "value_before": AMOUNT,
+            "value_after": AMOUNT,
             "source": SOURCE,
             "confidence": CONFIDENCE,
             "note": FREE,
         },
-        ("term", "indicator", "value", "period", "source"),
+        ("event_id",),
+        spans=(("first_fy", "last_fy"),),
     ),
     "outcomes": Rules(
         {
@@ -335,31 +418,7 @@ RULES: dict[str, Rules] = {
     "glossary": Rules(
         {"word": TEXT, "word_ja": TEXT, "meaning": TEXT, "source": SOURCE}, ("word",)
     ),
-    "phrases": Rules(
-        {
-            "phrase_id": Kind("not an id", "write small letters, digits and -", r"[a-z0-9-]+"),
-            "term": one_of("0", "1", "2", "3"),
-            "phrase": TEXT,
-            "question": TEXT,
-            "indicator": TEXT,
-            "rule": one_of(*PHRASE_RULES),
-            "highest_grade": one_of("0", "1", "2", "3"),
-            "change_mind": TEXT,
-            "source": SOURCE,
-        },
-        ("phrase_id",),
-    ),
-    "logic_model": Rules(
-        {
-            "link_id": Kind("not an id", "write small letters, digits and -", r"[a-z0-9-]+"),
-            "from_step": TEXT,
-            "to_step": TEXT,
-            "phrases": TEXT,
-            "how_judged": TEXT,
-            "source": SOURCE,
-        },
-        ("link_id",),
-    ),
+    **FACT_RULES,
     "official_totals": Rules(
         {
             "indicator": one_of(*_SUMMABLE),
@@ -370,62 +429,6 @@ RULES: dict[str, Rules] = {
             "source": SOURCE,
         },
         ("indicator", "year"),
-    ),
-    "published_evaluations": Rules(
-        {
-            "eval_id": TEXT,
-            "authors": TEXT,
-            "year": OPTIONAL_YEAR,
-            "title": TEXT,
-            "programme": TEXT,
-            "is_this_policy": one_of("yes", "no"),
-            **dict.fromkeys(("design", "sample", "data_years", "outcome"), FREE),
-            "outcome_group": TEXT,
-            "estimate": FREE,
-            "se_or_p": FREE,
-            "finding": TEXT,
-            "direction": one_of("positive", "none", "negative", "mixed", "not visible"),
-            "compared": one_of(*COMPARED),
-            "why_different": TEXT,
-            "source": SOURCE,
-            "confidence": CONFIDENCE,
-        },
-        ("eval_id",),
-    ),
-    "project_areas": Rules(
-        {
-            "area_id": TEXT,
-            "projects": TEXT,
-            "name_en": TEXT,
-            "name_ja": TEXT,
-            "prefectures": PREFECTURES,
-            "municipalities": FREE,
-            "local_body": FREE,
-            "source": SOURCE,
-            "confidence": CONFIDENCE,
-            "note": FREE,
-        },
-        ("area_id",),
-    ),
-    "other_programmes": Rules(
-        {
-            "programme": TEXT,
-            "area": TEXT,
-            "area_ja": TEXT,
-            "prefectures": Kind(
-                "not a list of prefecture codes",
-                "write codes 01 to 47 joined by ;, or leave it empty",
-                rf"({PREFECTURES.pattern})?",
-            ),
-            "first_fy": YEAR,
-            "last_fy": YEAR,
-            "fields": FREE,
-            "areas_in_all": OPTIONAL_WHOLE,
-            "source": SOURCE,
-            "confidence": CONFIDENCE,
-            "note": FREE,
-        },
-        ("programme", "area"),
     ),
     "prefecture_neighbours": Rules(
         {
@@ -446,6 +449,7 @@ RULES: dict[str, Rules] = {
         },
         ("pref_code", "fy", "base"),
         complete=("base", "fy"),
+        steady=("total_million_yen_2015_prices",),
     ),
     "industry_codes": Rules(
         {
@@ -481,7 +485,21 @@ RULES: dict[str, Rules] = {
         if table not in ("prefecture_value_added", "prefecture_population")
     },
     **{f"cell_product_{base}": _CELL_RULES for base in BASES},
-    **{f"sector_product_{base}": _CELL_RULES for base in SECTOR_BASES},
+    **{f"sector_product_{base}": _SECTOR_RULES for base in SECTOR_BASES},
+    "municipal_units": Rules(
+        {"muni_code_2015": MUNICIPALITY, "name_ja": TEXT, "years_told": WHOLE, "source": SOURCE},
+        ("muni_code_2015",),
+    ),
+    "municipal_group_establishments": _municipal_rules(PLANTS),
+    "municipal_group_employees": _municipal_rules(JOBS),
+    "municipal_group_shipments": _municipal_rules(SHIPMENTS),
+    "municipal_shipments": Rules(
+        {"muni_code_2015": MUNICIPALITY, "source": SOURCE},
+        ("muni_code_2015",),
+        calendar_years=SHIPMENTS,
+    ),
+    **_MUNICIPAL_COUNTS,
+    "prefecture_outlines": _OUTLINES,
 }
 
 
@@ -497,6 +515,47 @@ def check_raw(table: pd.DataFrame, name: str) -> pd.DataFrame:
     """
     checking.check_table(table, RULES[name])
     return plausibility.check_changes(table, RULES[name])
+
+
+def find_slips(raw: Mapping[str, pd.DataFrame], table: str | None = None) -> dict[str, list[Fault]]:
+    """Find slips of a magnitude in the figures that tables have to share (``slips``).
+
+    Parameters
+    ----------
+    raw : mapping of str to DataFrame
+        Checked raw tables by name, each right by itself.
+    table : str, optional
+        Look only where this table has a part.
+
+    Returns
+    -------
+    dict of list of Fault
+        Faults by table; tables without a fault are left out.
+    """
+    table_of = {name: PREFECTURE_SERIES[name][:2] for name in _SUMMABLE}
+    beside = ("account_industries", "prefecture_product", "known_gaps", "plant_events")
+    checks = [
+        *(
+            ((name, *beside), slips.check_cells(raw, base, RULES[name]))
+            for base in BASES
+            for name in [f"cell_product_{base}"]
+        ),
+        *(
+            ((f"sector_product_{base}", "account_sectors"), slips.check_sectors(raw, base))
+            for base in SECTOR_BASES
+        ),
+        (
+            ("official_totals", *(name for name, _ in table_of.values())),
+            slips.check_official_totals(raw, table_of),
+        ),
+        (tuple(raw), slips.check_events(raw)),
+    ]
+    faults: dict[str, list[Fault]] = {}
+    for parts, found in checks:  # nothing is looked at before it is asked for
+        if table is None or table in parts:
+            for name, fault in found:
+                faults.setdefault(name, []).append(fault)
+    return faults
 
 
 def find_warnings(raw: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -515,6 +574,6 @@ def find_warnings(raw: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     rows = [
         checking.describe(table, warning, "warning")
         for name, table in raw.items()
-        for warning in plausibility.find_warnings(table, RULES[name])
+        for warning in plausibility.find_warnings(table, RULES[name], raw.get("plant_events"))
     ]
     return pd.DataFrame(rows, columns=list(checking.LISTED))

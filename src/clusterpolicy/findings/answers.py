@@ -7,7 +7,6 @@ import pandas as pd
 
 from clusterpolicy import effects, evidence, policy
 from clusterpolicy.checks import rules
-from clusterpolicy.finerdata.finer import FinerStudy
 from clusterpolicy.panel import Study
 from clusterpolicy.results import (
     PRETREND_BLIND,
@@ -190,7 +189,11 @@ def report_cards(
     rows = []
     for number in (1, 2, 3):
         main = main_estimate(results, number, clock, fields_map)
-        verdict = phrases.loc[phrases["result_ids"] == main["result_id"], "verdict"].iloc[0]
+        stands_on = (
+            phrases["result_ids"].str.split(";").map(lambda ids, own=main["result_id"]: own in ids)
+        )
+        of_term = phrases[stands_on & (phrases["term"] == number)]
+        verdict = of_term["verdict"].iloc[0]
         rows.append(
             {
                 "name": f"term-{number}",
@@ -327,8 +330,8 @@ def declared_sentence(study: Study, results: pd.DataFrame, main: pd.Series) -> s
     return (
         f"Declared before anything was estimated: the {outcome['role']} outcome is the "
         f"{outcome['label']}; a difference below {format_number(outcome['margin_percent'])} "
-        f"percent either way counts as none ({outcome['margin_reason']}). Secondary outcomes, with "
-        f"the larger files only: {'; '.join(secondary)}. P-values are adjusted within families: "
+        f"percent either way counts as none ({outcome['margin_reason']}). Secondary outcomes: "
+        f"{'; '.join(secondary)}. P-values are adjusted within families: "
         f"for the {readings} readings of the fields by Holm's steps, for the years of one event "
         "study by the step-down of Westfall and Young. Targets were reassigned "
         f"{format_number(main['draws'])} times; no p-value can be below "
@@ -390,23 +393,9 @@ def answer_data(study: Study, sums: pd.DataFrame, totals: pd.DataFrame) -> list[
     ]
 
 
-def rung_sentence(larger: FinerStudy | None) -> str:
-    """Say which rung of the data the reports stand on (``finer.load``)."""
-    first = "official figures of prefectures and their industries, kept in the repository"
-    if larger is None:
-        return (
-            f"This build stands on rung 1 of the data: {first}. Rung 2, the figures of "
-            "municipalities, is not there; the README says how to fetch it."
-        )
-    return (
-        f"This build stands on rungs 1 and 2 of the data: {first}, and figures of "
-        f"{format_number(len(larger.units))} municipalities, downloaded and held against one "
-        "another."
-    )
-
-
 def _targets(study: Study, term: policy.Term, main: pd.Series) -> str:
     projects = study.projects_of_term(term.number)
+    projects = projects[~projects["project_id"].isin(policy.unknown_starts(projects))]
     covered = study.targets.loc[
         study.targets["project_id"].isin(projects["project_id"]), "pref_code"
     ].nunique()
@@ -453,14 +442,17 @@ def _loss(results: pd.DataFrame, main: pd.Series) -> str:
 
 
 def _verdicts(phrases: pd.DataFrame) -> str:
-    counts = phrases["verdict"].value_counts()
-    parts = [f"{counts[verdict]} {verdict}" for verdict in evidence.VERDICTS if verdict in counts]
-    listed = parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
-    blank = int((phrases["figure"] == "no public figure").sum())
-    return (
-        f"Of {len(phrases)} phrases of the policy page, {listed}; for {blank} of them we found no "
-        "public figure."
-    )
+    """Count verdicts in two tallies, one for each list."""
+    asked = {
+        evidence.RUN: "on how the policy was run, held against sources",
+        evidence.ACHIEVED: "on what it achieved",
+    }
+    parts = [
+        f"{sum(counts.values())} phrases {asked[listed]}: "
+        + ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+        for listed, counts in evidence.tally(phrases).items()
+    ]
+    return f"{'; '.join(parts)}."
 
 
 def _strength(main: pd.Series) -> str:

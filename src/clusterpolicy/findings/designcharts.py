@@ -17,7 +17,7 @@ WIDEST = 120.0  # percent, beyond which a band is cut
 
 
 def show_exposure(study: Study, further: pd.DataFrame, clock: str, fields_map: str) -> None:
-    """Show the effect of exposure year by year; nothing without rung 2."""
+    """Show the effect of exposure year by year; nothing where there are no estimates."""
     records = choose_design(further, exposure.YEARS_DESIGN, clock, fields_map)
     if not records.empty:
         report.show(
@@ -28,7 +28,7 @@ def show_exposure(study: Study, further: pd.DataFrame, clock: str, fields_map: s
 
 
 def show_outcomes(study: Study, further: pd.DataFrame, clock: str, fields_map: str) -> None:
-    """Show the table of further outcomes; nothing without rung 2 or before its first year."""
+    """Show the table of further outcomes; nothing before its first year."""
     records = choose_design(further, outcomes.DESIGN, clock, fields_map)
     if (records["status"] == "estimated").any():
         report.show(

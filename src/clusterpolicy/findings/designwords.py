@@ -26,18 +26,11 @@ MUNICIPAL = (
     "this study, from the Census of Manufactures (METI) by municipality and the municipal panel of "
     "manufacturing (Cabinet Office)"
 )
-NO_RUNG_2 = (
-    "This page was made from rung 1 of the data, the figures kept in the repository. Figures of "
-    "municipalities are not among them, so this section is empty; once the larger files are "
-    "fetched, as the README describes, the next build fills it."
-)
 
 
 def exposure_sentence(further: pd.DataFrame, clock: str, fields_map: str) -> str:
-    """Say what the exposure of municipalities shows, or that this build has no rung 2."""
+    """Say what the exposure of municipalities shows."""
     rows = _of(further, exposure.DESIGN, clock, fields_map)
-    if rows.empty:
-        return NO_RUNG_2
     main = rows[rows["role"] == "main"].iloc[0]
     if main["status"] != "estimated":
         return not_estimable_sentence(main)
@@ -49,7 +42,7 @@ def exposure_sentence(further: pd.DataFrame, clock: str, fields_map: str) -> str
     is_apart = main["pretrend_p"] <= 1 - main["level"]
     trend = "a difference in trend shows" if is_apart else "no difference in trend is detectable"
     return (
-        f"This page stands on rung 2. {format_number(main['n_cells'])} municipalities, "
+        f"{format_number(main['n_cells'])} municipalities, "
         f"{format_number(main['n_targeted'])} of them with jobs in targeted industries: one with "
         f"all its jobs there, against one with none, {format_estimate(main)} in the term "
         f"({format_p(main['p_value'])}); an effect above {format_number(main['mde'], 1)} "
@@ -109,8 +102,6 @@ def cohorts_sentence(further: pd.DataFrame, clock: str, fields_map: str) -> str:
 def outcomes_sentence(further: pd.DataFrame, clock: str, fields_map: str) -> str:
     """Say what jobs, plants and shipments of targeted cells did, or why nothing is said."""
     rows = _of(further, outcomes.DESIGN, clock, fields_map)
-    if rows.empty:
-        return NO_RUNG_2
     estimated = rows[rows["status"] == "estimated"]
     if estimated.empty:
         return not_estimable_sentence(rows.iloc[0])
@@ -124,7 +115,7 @@ def outcomes_sentence(further: pd.DataFrame, clock: str, fields_map: str) -> str
     )
     trend = f"a difference in trend shows in {before}" if before else "none shows a difference"
     return (
-        f"This section stands on rung 2. In {len(away) or 'none'} of {len(estimated)} outcomes the "
+        f"In {len(away) or 'none'} of {len(estimated)} outcomes the "
         f"interval leaves out zero{f' ({found})' if found else ''}. In the years before the term "
         f"{trend}. {chance_sentence(rows)}"
     ).strip()

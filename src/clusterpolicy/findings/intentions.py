@@ -2,10 +2,11 @@
 
 import pandas as pd
 
-from clusterpolicy.evidence import PARTLY, SUPPORTED
+from clusterpolicy.evidence import ACHIEVED, PARTLY, RUN, SUPPORTED
 from clusterpolicy.panel import Study
 from clusterpolicy.results import main_estimate
 from clusterpolicy.sources import DataFault
+from clusterpolicy.statements import CONFIRMED
 from clusterpolicy.wording import format_estimate
 
 # Facts with these prefixes are national money, by fiscal year; their parts carry a longer name.
@@ -29,8 +30,9 @@ def judge_steps(study: Study, phrases: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        The table ``logic_model`` with ``n_phrases``, ``n_supported`` (supported or partly),
-        ``n_judged`` (of grade 1 or higher) and ``grade``.
+        The table ``logic_model`` with ``n_phrases``; of those on what was achieved ``n_achieved``,
+        ``n_supported`` (supported or partly), ``n_judged`` (of grade 1 or higher) and ``grade``; of
+        those on how the policy was run ``n_run`` and ``n_confirmed``.
 
     Raises
     ------
@@ -40,11 +42,16 @@ def judge_steps(study: Study, phrases: pd.DataFrame) -> pd.DataFrame:
     steps = study.logic_model.assign(phrase_id=study.logic_model["phrases"].str.split(";"))
     steps = steps.explode("phrase_id")
     _require_every_phrase(steps["phrase_id"], study.phrases["phrase_id"])
-    known = phrases[["phrase_id", "verdict", "grade"]]
+    known = phrases[["phrase_id", "list", "verdict", "grade"]]
     judged = steps.merge(known, on="phrase_id", how="left", validate="one_to_one")
     judged["is_supported"] = judged["verdict"].isin([SUPPORTED, PARTLY])
+    judged["is_confirmed"] = judged["verdict"] == CONFIRMED
+    judged["grade"] = judged["grade"].fillna(0).astype(int)
     counts = judged.groupby("link_id", sort=False).agg(
         n_phrases=("phrase_id", "size"),
+        n_achieved=("list", lambda lists: int((lists == ACHIEVED).sum())),
+        n_run=("list", lambda lists: int((lists == RUN).sum())),
+        n_confirmed=("is_confirmed", "sum"),
         n_supported=("is_supported", "sum"),
         n_judged=("grade", lambda grades: int((grades > 0).sum())),
         grade=("grade", "max"),

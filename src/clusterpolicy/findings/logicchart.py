@@ -23,8 +23,8 @@ def plot_logic_model(steps: pd.DataFrame, *, source: str = theme.POLICY_FACTS) -
     Parameters
     ----------
     steps : DataFrame
-        From ``intentions.judge_steps``: ``from_step``, ``to_step``, ``how_judged``, ``n_phrases``,
-        ``n_supported``, ``grade``.
+        From ``intentions.judge_steps``: ``from_step``, ``to_step``, ``how_judged``, ``grade``, and
+        how many phrases were found how.
     source : str
         Names of the sources, ready to print.
 
@@ -32,14 +32,15 @@ def plot_logic_model(steps: pd.DataFrame, *, source: str = theme.POLICY_FACTS) -
     -------
     Chart
         One arrow per step, from top to bottom: the darker, the higher the grade of its best
-        evidence; dashed where no public figure tests it.
+        evidence; dashed where none has a grade.
 
     Raises
     ------
     ValueError
         If `steps` is empty, lacks a column, or runs in a circle.
     """
-    columns = ["from_step", "to_step", "how_judged", "n_phrases", "n_supported", "grade"]
+    counts = ["n_achieved", "n_supported", "n_run", "n_confirmed", "grade"]
+    columns = ["from_step", "to_step", "how_judged", *counts]
     theme.require(steps, columns, "plot_logic_model")
     data = steps[columns].reset_index(drop=True)
     level = _levels(data)
@@ -65,7 +66,7 @@ def plot_logic_model(steps: pd.DataFrame, *, source: str = theme.POLICY_FACTS) -
             )
         )
         axes.text(left + width / 2, top + BOX / 2, name, ha="center", va="center", zorder=4)
-    note = "the darker the arrow, the better the evidence; dashed: no public figure"
+    note = "the darker the arrow, the better the evidence; dashed: no graded evidence"
     theme.set_title(axes, "How the policy was meant to work", note)
     return theme.close_chart(
         axes,
@@ -119,7 +120,7 @@ def _draw_step(axes: Axes, row, places: dict, level: dict[str, int]) -> None:
         "zorder": 2,
         "gid": "step" if row.grade else "untested",
     }
-    count = f"grade {row.grade}; {row.n_supported} of {row.n_phrases} supported"
+    count = _count(row)
     if level[row.to_step] - level[row.from_step] == 1:
         ends = (left + width / 2, top + BOX), (to_left + to_width / 2, to_top)
         axes.add_patch(FancyArrowPatch(*ends, **look))
@@ -146,16 +147,24 @@ def _draw_step(axes: Axes, row, places: dict, level: dict[str, int]) -> None:
     theme.row_text(axes, CHAIN + 0.1, (y + to_y) / 2, "\n".join(words), color=theme.MUTED)
 
 
+def _count(row) -> str:
+    """Say what was found of the phrases of a step, list by list."""
+    parts = []
+    if row.n_achieved:
+        parts.append(f"grade {row.grade}; {row.n_supported} of {row.n_achieved} supported")
+    if row.n_run:
+        parts.append(f"{row.n_confirmed} of {row.n_run} confirmed")
+    return "; ".join(parts)
+
+
 def _describe(data: pd.DataFrame) -> str:
     tested = data[data["grade"] > 0]
     best = data.loc[data["grade"].idxmax()]
     return (
-        f"{len(data)} steps from money to aim. {len(tested)} are tested by some public figure, "
-        f"{len(data) - len(tested)} by none. The best evidence, grade {best['grade']}, is on the "
+        f"{len(data)} steps from money to aim. {len(tested)} have graded evidence, "
+        f"{len(data) - len(tested)} have none. The best evidence, grade {best['grade']}, is on the "
         f"step from {best['from_step'].lower()} to {best['to_step'].lower()}. "
         + " ".join(
-            f"{row.from_step} to {row.to_step.lower()}: grade {row.grade}, {row.n_supported} of "
-            f"{row.n_phrases} phrases supported."
-            for row in data.itertuples()
+            f"{row.from_step} to {row.to_step.lower()}: {_count(row)}." for row in data.itertuples()
         )
     )

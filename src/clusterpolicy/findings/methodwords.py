@@ -111,10 +111,10 @@ def _size_line(tried: pd.DataFrame, way: str) -> str:
 def _outside(tried: pd.DataFrame) -> str:
     rows = nulls(tried, DECLARED)
     rows = rows[rows["n_units"] >= ENOUGH_UNITS]
-    n_outside = (~rows["estimate"].between(LEAST_SIZE, MOST_SIZE)).sum()
+    n_outside = ((rows["low"] > MOST_SIZE) | (rows["high"] < LEAST_SIZE)).sum()
     return (
-        f" Outside {_number(LEAST_SIZE, 0)} to {_number(MOST_SIZE)} percent, with "
-        f"{ENOUGH_UNITS} targeted units or more: {n_outside or 'none'}."
+        f" Outside {_number(LEAST_SIZE, 0)} to {_number(MOST_SIZE)} percent beyond Monte Carlo "
+        f"error, with {ENOUGH_UNITS} targeted units or more: {n_outside or 'none'}."
     )
 
 

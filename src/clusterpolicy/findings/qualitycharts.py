@@ -10,7 +10,7 @@ from clusterpolicy.page.alttext import listed
 from clusterpolicy.page.theme import Chart, number
 from clusterpolicy.wording import format_years
 
-MUNICIPAL = "Census of Manufactures, municipal edition (METI), data/clean/rung2"
+MUNICIPAL = "Census of Manufactures, municipal edition (METI), processed by this project"
 ROW = 0.2  # inches from one row of a chart to the next
 LINES = (
     {"color": theme.OTHER, "marker": "s", "linestyle": (0, (5, 2)), "markerfacecolor": theme.PAPER},
@@ -36,6 +36,7 @@ def plot_coverage(coverage: pd.DataFrame) -> Chart:
     """
     first, last = int(coverage["first_year"].min()), int(coverage["last_year"].max())
     order = list(dict.fromkeys(coverage["series"]))
+    looks = {quality.PREFECTURES: theme.SOLID, quality.MUNICIPALITIES: theme.HATCHED}
     left = 2.35
     axes = theme.new_axes(ROW * len(order), left, 0.2, top=0.7)
     yearaxis.set_years(axes, first, last, "year (accounts: fiscal year)")
@@ -46,7 +47,7 @@ def plot_coverage(coverage: pd.DataFrame) -> Chart:
         theme.row_text(axes, -(left - theme.MARGIN), y, series)
         broken = [int(year) for text in rows["breaks"] for year in text.split(";") if year]
         for row in rows.itertuples():
-            look = theme.SOLID if row.rung == 1 else theme.HATCHED
+            look = looks[row.areas]
             width = row.last_year - row.first_year + 1
             axes.barh(y, width, ROW * 0.6, left=row.first_year - 0.5, **look, gid="run")
         axes.plot(
@@ -59,9 +60,7 @@ def plot_coverage(coverage: pd.DataFrame) -> Chart:
             markeredgewidth=2.2,
             gid="break",
         )
-    key = {"rung 1": theme.SOLID}
-    if (coverage["rung"] == 2).any():
-        key["rung 2"] = theme.HATCHED
+    key = dict(looks)
     key["a break before this year"] = {"facecolor": theme.OTHER, "edgecolor": theme.OTHER}
     theme.draw_key(axes, key)
     theme.set_title(axes, "Years covered by each series", above=1.15 * theme.LINE)

@@ -6,7 +6,7 @@ from clusterpolicy.finerdata.quality import BLOCKED, CLOSE, CLOSER, MEASURES, UN
 from clusterpolicy.tables import Column, Table, plain_table
 from clusterpolicy.wording import format_number, format_years
 
-MUNICIPAL = "Census of Manufactures, municipal edition (METI), as in data/clean/rung2"
+MUNICIPAL = "Census of Manufactures, municipal edition (METI), processed by this project"
 SOURCES = "data/raw/sources.csv"
 YEAR = {"year": "Year"}
 
@@ -19,12 +19,11 @@ def cards_table(cards: pd.DataFrame) -> Table:
         "edition": "Years and base",
         "used_for": "What for",
         "faults": "Known faults",
-        "rung": "Rung",
         "licence": "Licence",
         "address": "Address",
         "source": "Key",
     }
-    kinds = {"rung": "code", "source": "code", "address": "link"}
+    kinds = {"source": "code", "address": "link"}
     return plain_table(cards, labels, "", f"{SOURCES} and events.csv", kinds=kinds)
 
 
@@ -201,7 +200,7 @@ def changes_table(changes: pd.DataFrame) -> Table:
         "files": "Files or years",
         "example": "First, before and after",
     }
-    return plain_table(changes, labels, "rows changed", "data/clean/rung2, table changes")
+    return plain_table(changes, labels, "rows changed", "data/raw, table municipal_changes")
 
 
 def _span(table: pd.DataFrame) -> str:

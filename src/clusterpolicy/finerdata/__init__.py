@@ -1,1 +1,1 @@
-"""Finer figures and the larger files behind them: fetched, read, made comparable, checked."""
+"""Finer figures and the published files behind them: fetched, read, made comparable, checked."""

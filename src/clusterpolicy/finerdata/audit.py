@@ -205,6 +205,56 @@ def compare_prefectures(lines: pd.DataFrame, measures: Sequence[str] = RECONCILE
     return pd.concat(tables, ignore_index=True)[order]
 
 
+def sum_bounds(groups: pd.DataFrame) -> pd.DataFrame:
+    """Add the bounds of the last year up by industry and by prefecture.
+
+    Parameters
+    ----------
+    groups : DataFrame
+        From ``bounds.add_up_bounds``, by ``industry_group``.
+
+    Returns
+    -------
+    DataFrame
+        One row per industry and per prefecture: ``kind`` (industry or prefecture), ``code`` (group
+        or prefecture), ``year``, ``low`` and ``high`` (in the unit of the measure; infinite where
+        there is no bound) and ``hidden_cells``.
+    """
+    year = int(groups["year"].max())
+    rows = groups[groups["year"] == year]
+    parts = []
+    for kind, code in (("industry", "industry_group"), ("prefecture", "pref_code")):
+        sums = rows.groupby(code)[["low", "high", "hidden_cells"]].sum().rename_axis("code")
+        parts.append(sums.reset_index().assign(kind=kind, year=year))
+    table = pd.concat(parts, ignore_index=True)
+    return table[["kind", "code", "year", "low", "high", "hidden_cells"]]
+
+
+def count_changes(changes: pd.DataFrame) -> pd.DataFrame:
+    """Add the log of changes up by rule, over all measures and years.
+
+    Parameters
+    ----------
+    changes : DataFrame
+        From ``marks.Log.table``.
+
+    Returns
+    -------
+    DataFrame
+        One row per ``rule``: ``rows`` changed, ``files`` or years it touched, and one
+        ``example`` of before and after.
+    """
+    # "shipments_million_yen: gap to status" and its like are one rule.
+    rule = changes["rule"].str.replace(r"^\w+: ", "", regex=True)
+    example = changes["before"].replace("", "empty") + " → " + changes["after"]
+    ordered = changes.assign(measure=changes["rule"], rule=rule, example=example).sort_values(
+        ["rule", "where", "measure", "example"]
+    )
+    return ordered.groupby("rule", as_index=False).agg(
+        rows=("rows", "sum"), files=("where", "nunique"), example=("example", "first")
+    )
+
+
 def _industry_lines(lines: pd.DataFrame) -> pd.DataFrame:
     once = municipalities.without_parents(lines)
     return once[once["jsic2_code"] != ALL_INDUSTRIES]

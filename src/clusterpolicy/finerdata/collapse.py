@@ -1,6 +1,6 @@
 """Records of a user's own, millions in one file, to the cells of the study: checked, added up.
 
-Rung 3 of the data: establishments or firms under the user's permit. The file is read in pieces and
+Establishments or firms under the user's permit. The file is read in pieces and
 never held as a whole, so ten million rows need a few seconds and little memory.
 """
 

@@ -1,4 +1,4 @@
-"""Rung 2 of the data: the list of public files, fetched, checked and kept in ``data/external``."""
+"""The published files: their list, fetched, checked and kept in ``data/external``."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _CANNOT_WRITE = frozenset({errno.EACCES, errno.EDQUOT, errno.ENOSPC, errno.EROFS
 
 
 class Offline(sources.InputMissing):
-    """No host could be reached; what rung 1 holds is not affected."""
+    """No host could be reached; what ``data/raw`` carries is not affected."""
 
 
 def read_registry(folder: Path | None = None) -> pd.DataFrame:
@@ -128,7 +128,7 @@ def fetch_all(
 
 
 def find_missing(registry: pd.DataFrame, folder: Path | None = None) -> list[str]:
-    """Return the registered files that are not in the folder; rung 2 stands if there is none."""
+    """Return the registered files that are not in the folder."""
     folder = sources.EXTERNAL if folder is None else folder
     return [file for file in registry["file"] if not (folder / file).is_file()]
 
@@ -325,5 +325,5 @@ def _raise_first(faults: dict[str, BaseException], files: int, folder: Path) -> 
         f"{sources.short_path(folder)}: {len(missing)} of {files} files are missing ({shown}): no "
         f"answer from their host ({next(iter(faults.values()))}): run `make data` again when there "
         f"is a network, or name a folder that holds them in {MIRROR}; the reports still build on "
-        "the tables of data/raw (rung 1)"
+        "the tables of data/raw"
     ) from next(iter(faults.values()))

@@ -60,7 +60,7 @@ def area_keys(raw: pd.DataFrame, prefectures: pd.DataFrame, log: Log) -> pd.Data
     )
     changed = names != raw["name_muni"]
     if changed.any():
-        first = changed.idxmax()
+        first = raw.loc[changed, "id_muni"].idxmin()  # whatever the order of the lines
         before, after = raw.at[first, "name_muni"], names[first]
         log.note(where, "names without blanks", changed.sum(), repr(before), repr(after))
     names[is_prefecture] = _prefecture_names(

@@ -23,52 +23,55 @@ MEASURES = {
 }
 MONEY = "shipments_million_yen"
 BLOCKED, UNMARKED = "B", "u"
+PREFECTURES, MUNICIPALITIES = "prefectures", "municipalities"
 QUIET = 20  # percent: a change that would pass for growth
 
 
 # --- what there is ----------------------------------------------------------------------------
 
 
-def list_coverage(study: Study, larger: FinerStudy | None) -> pd.DataFrame:
+def list_coverage(study: Study, larger: FinerStudy) -> pd.DataFrame:
     """List the years that each series covers, in runs without a gap.
 
     Parameters
     ----------
     study : Study
-    larger : FinerStudy or None
-        From ``finer.load``.
+    larger : FinerStudy
 
     Returns
     -------
     DataFrame
-        One row per run: ``series`` in words, ``rung``, ``first_year``, ``last_year`` and
-        ``breaks``: the years, joined by ``;``, that stand on another footing than the year before.
+        One row per run: ``series`` in words, ``areas`` (prefectures or municipalities),
+        ``first_year``, ``last_year`` and ``breaks``: the years, joined by ``;``, that stand on
+        another footing than the year before.
     """
     cells, product, panel = study.cell_panel, study.prefecture_product, study.prefecture_panel
     named = [
-        (f"cells, base {base[1:]}", f"cell_product_{base}", 1, years)
+        (f"cells, base {base[1:]}", f"cell_product_{base}", PREFECTURES, years)
         for base, years in cells.groupby("base")["fy"]
     ]
     named += [
-        (f"product, base {base[1:]}", "prefecture_product", 1, years)
+        (f"product, base {base[1:]}", "prefecture_product", PREFECTURES, years)
         for base, years in product.groupby("base")["fy"]
         if base not in set(cells["base"])
     ]
     for indicator, years in panel.groupby("indicator", sort=False)["year"]:
-        named.append((_words(indicator), _series_table(indicator), 1, years))
-    if larger:
-        shipments = larger.municipal_shipments.dropna(subset=[MONEY])
-        named += [
-            ("municipalities", "prefecture_establishments", 2, larger.municipal_totals["year"]),
-            ("municipalities, by industry", "industry_codes", 2, larger.municipal_groups["year"]),
-            ("municipalities, shipments", "prefecture_shipments", 2, shipments["year"]),
-        ]
+        named.append((_words(indicator), _series_table(indicator), PREFECTURES, years))
+    shipments = larger.municipal_shipments.dropna(subset=[MONEY])
+    named += [
+        (series, table, MUNICIPALITIES, years)
+        for series, table, years in (
+            ("municipalities", "prefecture_establishments", larger.municipal_totals["year"]),
+            ("municipalities, by industry", "industry_codes", larger.municipal_groups["year"]),
+            ("municipalities, shipments", "prefecture_shipments", shipments["year"]),
+        )
+    ]
     runs = [
-        (series, rung, *run, ";".join(map(str, _breaks_in(study, series, table, *run))))
-        for series, table, rung, years in named
+        (series, areas, *run, ";".join(map(str, _breaks_in(study, series, table, *run))))
+        for series, table, areas, years in named
         for run in _runs(years)
     ]
-    return pd.DataFrame(runs, columns=["series", "rung", "first_year", "last_year", "breaks"])
+    return pd.DataFrame(runs, columns=["series", "areas", "first_year", "last_year", "breaks"])
 
 
 def _runs(years: pd.Series) -> list[tuple[int, int]]:
@@ -99,36 +102,34 @@ def _words(name: str) -> str:
 
 
 def source_cards(study: Study, external_files: pd.DataFrame) -> pd.DataFrame:
-    """Describe every source of figures: publisher, licence, years, use, faults and rung.
+    """Describe every source of figures: publisher, licence, years, use and faults.
 
     Parameters
     ----------
     study : Study
     external_files : DataFrame
-        Raw table of the files of rung 2.
+        Raw table of the published files that ``make data`` fetches.
 
     Returns
     -------
     DataFrame
         One row per source: ``source``, ``publisher``, ``title``, ``edition`` (years and base),
-        ``used_for``, ``faults`` (known breaks that cite the source), ``rung`` (in words),
-        ``licence`` and ``address``.
+        ``used_for``, ``faults`` (known breaks that cite the source), ``licence`` and ``address``.
     """
     used = [
-        *((f"cells, base {base[1:]}", keys, 1) for base, keys in _sources_by(study.cell_panel)),
+        *((f"cells, base {base[1:]}", keys) for base, keys in _sources_by(study.cell_panel)),
         *(
-            (f"product, base {base[1:]}", keys, 1)
+            (f"product, base {base[1:]}", keys)
             for base, keys in _sources_by(study.prefecture_product)
         ),
     ]
     panel = study.prefecture_panel.rename(columns={"indicator": "base"})
-    used += [(_words(name), keys, 1) for name, keys in _sources_by(panel)]
+    used += [(_words(name), keys) for name, keys in _sources_by(panel)]
     files = external_files.rename(columns={"used_for": "base"})
-    used += [(name, keys, 2) for name, keys in _sources_by(files)]
-    uses = pd.DataFrame(used, columns=["used_for", "source", "rung"]).explode("source")
+    used += _sources_by(files)
+    uses = pd.DataFrame(used, columns=["used_for", "source"]).explode("source")
     uses = uses.groupby("source", as_index=False).agg(
-        used_for=("used_for", lambda names: "; ".join(dict.fromkeys(names))),
-        rung=("rung", lambda rungs: " and ".join(str(rung) for rung in sorted(set(rungs)))),
+        used_for=("used_for", lambda names: "; ".join(dict.fromkeys(names)))
     )
     cards = uses.merge(study.sources, on="source", how="inner", validate="one_to_one")
     broken = study.events[study.events["kind"] == "break"]
@@ -136,7 +137,7 @@ def source_cards(study: Study, external_files: pd.DataFrame) -> pd.DataFrame:
     by_source = faults.groupby("source")["name_en"].agg("; ".join)
     cards["faults"] = cards["source"].map(by_source).fillna("none known")
     cards["licence"] = cards["licence"].str.partition(" (")[0]  # its comment stands in the file
-    columns = ["source", "publisher", "title", "edition", "used_for", "faults", "rung", "licence"]
+    columns = ["source", "publisher", "title", "edition", "used_for", "faults", "licence"]
     return cards[[*columns, "address"]]
 
 
@@ -150,18 +151,6 @@ def _sources_by(table: pd.DataFrame) -> list[tuple[str, list[str]]]:
 def other_sources(study: Study, cards: pd.DataFrame) -> pd.DataFrame:
     """Return the sources of facts and judgements: those that have no card."""
     return study.sources[~study.sources["source"].isin(cards["source"])].reset_index(drop=True)
-
-
-def missing_sentence(external_files: pd.DataFrame) -> str:
-    """Say what rung 2 would add to the page, and how to get it."""
-    megabytes = external_files["bytes"].astype(int).sum() / 1e6
-    return (
-        f"Not shown on rung 1: figures of municipalities, with their hidden cells and the jobs in "
-        "them, bounds of what is hidden, industries joined by number against industries joined by "
-        "meaning, merged municipalities, and how the files agree with one another. make data "
-        f"fetches the {len(external_files)} files they stand in "
-        f"({format_number(megabytes)} MB), checks each, and this page shows them."
-    )
 
 
 # --- hidden -----------------------------------------------------------------------------------
@@ -212,24 +201,18 @@ def bound_widths(study: Study, larger: FinerStudy) -> pd.DataFrame:
     DataFrame
         One row per industry and per prefecture: ``kind`` (industry or prefecture), ``name``,
         ``year``, ``low`` and ``high`` (million yen), ``hidden_cells`` and ``width_percent``: the
-        width as percent of the highest value, 100 where there is none.
+        width as percent of the highest value, 100 where there is none. The widest of a kind
+        come first.
     """
     numbers = larger.industry_numbers.drop_duplicates("industry_group")
     names = {
-        "industry": ("industry_group", numbers.set_index("industry_group")["group_name"]),
-        "prefecture": ("pref_code", study.prefectures.set_index("pref_code")["name_en"]),
+        **dict(zip(numbers["industry_group"], numbers["group_name"], strict=True)),
+        **dict(zip(study.prefectures["pref_code"], study.prefectures["name_en"], strict=True)),
     }
-    parts = [_widths(larger.prefecture_groups, kind, *named) for kind, named in names.items()]
-    return pd.concat(parts, ignore_index=True)
-
-
-def _widths(groups: pd.DataFrame, kind: str, by: str, names: pd.Series) -> pd.DataFrame:
-    year = int(groups["year"].max())
-    rows = groups[(groups["measure"] == MONEY) & (groups["year"] == year)]
-    sums = rows.groupby(by)[["low", "high", "hidden_cells"]].sum().reset_index()
+    sums = larger.bounds
     width = (100 * (1 - sums["low"] / sums["high"])).where(np.isfinite(sums["high"]), 100.0)
-    table = sums.assign(kind=kind, year=year, width_percent=width, name=sums[by].map(names))
-    table = table.sort_values("width_percent", ascending=False)
+    table = sums.assign(width_percent=width, name=sums["code"].map(names))
+    table = table.sort_values(["kind", "width_percent"], ascending=[True, False], ignore_index=True)
     return table[["kind", "name", "year", "low", "high", "hidden_cells", "width_percent"]]
 
 
@@ -447,23 +430,3 @@ def agreement_sentence(larger: FinerStudy) -> str:
 
 def _all_or(count: int, whole: int) -> str:
     return "all" if count == whole else format_number(count)
-
-
-def changes_by_rule(larger: FinerStudy) -> pd.DataFrame:
-    """Add the log of changes up by rule, over all measures and years.
-
-    Returns
-    -------
-    DataFrame
-        One row per ``rule``: ``rows`` changed, ``files`` or years it touched, and one
-        ``example`` of before and after.
-    """
-    # "shipments_million_yen: gap to status" and its like are one rule.
-    rule = larger.changes["rule"].str.replace(r"^\w+: ", "", regex=True)
-    changes = larger.changes.assign(rule=rule)
-    example = changes["before"] + " → " + changes["after"]
-    grouped = changes.assign(example=example).groupby("rule", sort=False)
-    table = grouped.agg(
-        rows=("rows", "sum"), files=("where", "nunique"), example=("example", "first")
-    )
-    return table.reset_index().sort_values("rows", ascending=False, ignore_index=True)

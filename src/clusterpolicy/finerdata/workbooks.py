@@ -1,4 +1,4 @@
-"""Official tables of the 47 prefectures as published: accounts, CSV files, boundaries."""
+"""Official tables of the 47 prefectures as published: accounts and boundaries."""
 
 from __future__ import annotations
 
@@ -31,17 +31,6 @@ ACCOUNT_YEARS = {
 }
 # Rows of an accounts table that are no industry of ours -> what they are called here.
 TOTALS = {"製造業": "manufacturing", "県内総生産": "total"}
-# Column of the prefecture census -> measure and factor to its unit; money is printed in yen.
-CENSUS_COLUMNS = {
-    "idt_offices": ("establishments", 1.0),
-    "idt_employees": ("employees", 1.0),
-    "idt_salaries": ("cash_wages_million_yen", 1e-6),
-    "idt_costs": ("materials_million_yen", 1e-6),
-    "idt_sales": ("shipments_million_yen", 1e-6),
-}
-# From this survey on money is that of the year before, counts are those of 1 June of its year.
-FIRST_SURVEY_OF_YEAR_BEFORE = 2017
-_INDICATOR = re.compile(r"#([A-Z][0-9]+)_(.+)【(.+)】")
 # An .xls file is made of blocks.
 _OLD_FORMAT, _BLOCK = b"\xd0\xcf\x11\xe0", 512
 # Longitude and latitude of the country, with a margin of a degree.
@@ -216,116 +205,6 @@ def _find_column(heading: Sequence[Sequence[str]], name: str, where: str) -> int
             "accounts? look at the file"
         )
     return found[0]
-
-
-def read_social_statistics(path: Path, prefectures: pd.DataFrame) -> pd.DataFrame:
-    """Read a download of the System of Social and Demographic Statistics (CP932).
-
-    Returns
-    -------
-    DataFrame
-        ``indicator`` (``"C04401"`` ...), ``pref_code``, ``year``, ``value``, ``status`` and
-        ``unit`` as printed; ``***`` is not collected.
-
-    Raises
-    ------
-    sources.InputMissing
-        If the file is missing or not CP932.
-    sources.DataFault
-        If a column, unit, year or prefecture is not what it should be.
-    """
-    table = marks.read_text_table(path, "cp932")
-    shown = table.attrs["file"]
-    indicators = {name: m for name in table.columns if (m := _INDICATOR.fullmatch(name))}
-    keys = ["調査年", "地域 コード", "地域"]
-    if not indicators or not set(keys) <= set(table.columns):
-        raise sources.DataFault(f"{shown}:1: columns: no indicator with a unit: restore the file")
-    long = table.melt(
-        keys, list(indicators), var_name="column", value_name="cell", ignore_index=False
-    )
-    years = long["調査年"].str.extract(r"^([0-9]{4})年度$")[0]
-    codes = _area_codes(long["地域 コード"], shown)
-    names = marks.prefecture_codes(long["地域"], prefectures, shown)
-    if years.isna().any() or (codes != names).any():
-        raise sources.DataFault(f"{shown}: found a year or an area code that does not fit its name")
-    value, status = marks.split_marks(long["cell"], shown)
-    result = pd.DataFrame(
-        {
-            "indicator": long["column"].map({name: m[1] for name, m in indicators.items()}),
-            "pref_code": codes,
-            "year": years.astype(int),
-            "value": value,
-            "status": status,
-            "unit": long["column"].map({name: m[3] for name, m in indicators.items()}),
-        }
-    )
-    _require_grid(result, ["indicator", "year"], shown)
-    return result.reset_index(drop=True)
-
-
-def _area_codes(codes: pd.Series, where: str) -> pd.Series:
-    """Return two digits for area codes printed as 1000 or 01000."""
-    wrong = ~codes.str.fullmatch(r"[0-9]{1,2}000")
-    if wrong.any():
-        raise sources.DataFault(
-            f"{where}: found the area code {codes[wrong].iloc[0]!r}: not a prefecture"
-        )
-    return codes.str.removesuffix("000").str.zfill(2)
-
-
-def _require_grid(table: pd.DataFrame, within: list[str], where: str) -> None:
-    """Refuse a table in which a prefecture is missing or stands twice in some group."""
-    sizes = table.groupby(within)["pref_code"].agg(["size", "nunique"])
-    wrong = sizes[(sizes["size"] != 47) | (sizes["nunique"] != 47)]
-    if not wrong.empty:
-        raise sources.DataFault(
-            f"{where}: {', '.join(map(str, np.atleast_1d(wrong.index[0])))}: found "
-            f"{wrong['nunique'].iloc[0]} prefectures in {wrong['size'].iloc[0]} rows, expected 47: "
-            "the file is not whole"
-        )
-
-
-def read_prefecture_census(path: Path, prefectures: pd.DataFrame) -> pd.DataFrame:
-    """Read the Census of Manufactures by prefecture, which prints money in yen.
-
-    Returns
-    -------
-    DataFrame
-        ``pref_code``, ``survey_year``, ``money_year`` (the year before from the survey of 2017 on),
-        the measures of ``CENSUS_COLUMNS`` (million yen, persons, establishments) with their status.
-
-    Raises
-    ------
-    sources.InputMissing
-        If the file is missing or not UTF-8.
-    sources.DataFault
-        If a column, date, prefecture or figure is not what it should be.
-    """
-    table = marks.read_text_table(path, "utf-8")
-    shown = table.attrs["file"]
-    missing = [c for c in ("datetime", "prefecture", *CENSUS_COLUMNS) if c not in table.columns]
-    if missing:
-        raise sources.DataFault(f"{shown}:1: columns: missing {missing}: restore the file")
-    years = table["datetime"].str.extract(r"^([0-9]{4})-01-01$")[0]
-    if years.isna().any():
-        line = table.index[years.isna()][0]
-        raise sources.DataFault(
-            f"{shown}:{line}: column datetime: found {table.at[line, 'datetime']!r}: not a year"
-        )
-    survey = years.astype(int)
-    result = pd.DataFrame(
-        {
-            "pref_code": marks.prefecture_codes(table["prefecture"], prefectures, shown),
-            "survey_year": survey,
-            "money_year": survey - (survey >= FIRST_SURVEY_OF_YEAR_BEFORE),
-        }
-    )
-    for column, (measure, factor) in CENSUS_COLUMNS.items():
-        value, status = marks.split_marks(table[column], f"{shown}: column {column}")
-        result[measure] = value * factor
-        result[marks.status_of(measure)] = status
-    _require_grid(result, ["survey_year"], shown)
-    return result.reset_index(drop=True)
 
 
 def read_boundaries(path: Path, prefectures: pd.DataFrame) -> dict[str, list[np.ndarray]]:

@@ -9,15 +9,14 @@ from clusterpolicy.panel import Study
 
 
 def estimate_designs(
-    study: Study, finer: FinerStudy | None, estimates: pd.DataFrame, term: int
+    study: Study, finer: FinerStudy, estimates: pd.DataFrame, term: int
 ) -> pd.DataFrame:
     """Estimate all further designs of a term, on both clocks and in both readings.
 
     Parameters
     ----------
     study : Study
-    finer : FinerStudy or None
-        Tables of rung 2; without them the designs that need them have no records.
+    finer : FinerStudy
     estimates : DataFrame
         Records of ``results.estimate_term``.
     term : int
@@ -32,9 +31,8 @@ def estimate_designs(
         tables.append(withdrawal.estimate_withdrawal(study, estimates))
     if term in staggered.COHORTS:
         tables.append(staggered.estimate_staggered(study, term))
-    if finer is not None:
-        tables.append(exposure.estimate_exposure(study, finer, term))
-        tables.append(outcomes.estimate_outcomes(study, finer, term))
+    tables.append(exposure.estimate_exposure(study, finer, term))
+    tables.append(outcomes.estimate_outcomes(study, finer, term))
     return pd.concat(tables, ignore_index=True)
 
 

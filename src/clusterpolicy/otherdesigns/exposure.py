@@ -1,6 +1,6 @@
 """Municipalities by the share of their jobs in targeted industries: shipments over forty years.
 
-Rung 2 only. A municipality is exposed by the industries it held in 2001, the first census that
+A municipality is exposed by the industries it held in 2001, the first census that
 tells them; its shipments are known since 1971. Compared within prefecture and year, and with the
 mix of industries held fixed in every year: what is left of exposure is that an industry was
 targeted here and not there, the same contrast as that of the triple difference.
@@ -54,7 +54,10 @@ def targeted_groups(study: Study, fields_map: str, raw: Mapping[str, pd.DataFram
         fields = fields[fields["reading"] == "both"]
     held = fields.assign(industry=fields["jsic_rev12"].map(of_code))[["field", "industry"]]
     # A field stands for several industries and is named by several projects: many to many is meant.
-    targets = study.targets.merge(held.drop_duplicates(), on="field", validate="many_to_many")
+    is_known = ~study.targets["project_id"].isin(policy.unknown_starts(study.projects))
+    targets = study.targets[is_known].merge(
+        held.drop_duplicates(), on="field", validate="many_to_many"
+    )
     blocks = study.prefectures.set_index("pref_code")["block"]
     targets = targets.assign(block=targets["pref_code"].map(blocks))
     every = pd.MultiIndex.from_product(

@@ -97,8 +97,14 @@ class WidePanel:
         )
 
     def complete(self) -> "WidePanel":
-        """Return the panel of the cells seen in every year."""
-        return self.keep(np.isfinite(self.outcome).all(axis=1))
+        """Return the panel of the cells seen in every year from which they count.
+
+        A targeted cell does not count in years of the term before the first in which it is seen.
+        """
+        seen = np.isfinite(self.outcome)
+        begun = np.logical_or.accumulate(seen & self.in_term, axis=1)
+        not_yet = (self.targets == 1)[:, None] & self.in_term & ~begun
+        return self.keep((seen | not_yet).all(axis=1))
 
     def baseline_product(self) -> np.ndarray:
         """Return the mean product of each cell over the years seen before the term."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from clusterpolicy.evidence import VERDICTS
+from clusterpolicy.evidence import RUN_VERDICTS, VERDICTS
 from clusterpolicy.page.theme import excludes_zero, number, plain
 from clusterpolicy.wording import format_years
 
@@ -198,12 +198,15 @@ def describe_series(data: pd.DataFrame, label: str, unit: str, chosen: pd.DataFr
 def describe_scorecard(data: pd.DataFrame) -> str:
     """Say how many phrases fall under each verdict and how strong the evidence gets."""
     counts = data["verdict"].value_counts()
-    words = [f"{counts.get(verdict, 0)} {verdict}" for verdict in VERDICTS]
+    is_run = data["grade"].isna().all()
+    words = [f"{counts.get(each, 0)} {each}" for each in (RUN_VERDICTS if is_run else VERDICTS)]
+    if is_run:
+        return f"Scorecard of {len(data)} phrases on how the policy was run: {listed(words)}."
     best = data[data["grade"] == data["grade"].max()]
     return (
         f"Scorecard of {len(data)} phrases: {listed(words)}. The best evidence has grade "
-        f"{best['grade'].iloc[0]}, for {len(best)} of them; {(data['grade'] == 0).sum()} have no "
-        "public figure."
+        f"{best['grade'].iloc[0]}, for {len(best)} of them; for {(data['grade'] == 0).sum()} no "
+        "figure was found."
     )
 
 

@@ -19,6 +19,7 @@ import pandas as pd
 from clusterpolicy.wording import (
     GRADES,
     MISSING,
+    RUN_MARKS,
     VERDICT_MARKS,
     escape,
     format_number,
@@ -263,7 +264,7 @@ def _check_values(values: pd.Series, column: Column, symbols: dict[str, str]) ->
             continue
         wrong = (
             (column.kind in _NUMERIC and isinstance(value, str | bool))
-            or (column.kind == "verdict" and value not in VERDICT_MARKS)
+            or (column.kind == "verdict" and value not in VERDICT_MARKS | RUN_MARKS)
             or (column.kind == "grade" and value not in GRADES)
         )
         if wrong:

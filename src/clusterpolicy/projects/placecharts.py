@@ -32,7 +32,7 @@ def plot_place(
     ----------
     profile : Profile
     outlines : mapping of str to sequence of ndarray
-        Outer rings of prefectures by code (``workbooks.read_boundaries``); without them the
+        Outer rings of prefectures by code (``profiles.read_outlines``); without them the
         prefectures are drawn as tiles.
     source : str
         Names of the sources, ready to print.

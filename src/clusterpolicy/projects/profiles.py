@@ -11,9 +11,8 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from clusterpolicy import clusters, policy, results, sources
+from clusterpolicy import clusters, policy, results
 from clusterpolicy.cells import measures, neighbours, stars
-from clusterpolicy.finerdata import workbooks
 from clusterpolicy.otherdesigns import synthetic
 from clusterpolicy.panel import Study
 from clusterpolicy.projects import chance, portfolio
@@ -22,7 +21,6 @@ from clusterpolicy.projects.chance import ALL, Territory
 CELL = ["pref_code", "industry"]
 # Older and later base around the first year of each term.
 BASES_OF_TERM = {1: ("b1995", "b2000"), 2: ("b2000", "b2005")}
-BOUNDARIES = "prefecture-boundaries/prefectures_s0001.geojson"  # of data/external, rung 2
 GAP = "gap to elsewhere"  # design of the records that describe growth
 # Records of the path of its cells: by year with the band of connected groups, the test of all
 # years since the join, and the path without the cell that moves it most.
@@ -608,19 +606,12 @@ def placebos_name(project_id: str) -> str:
 
 
 def read_outlines(study: Study) -> dict[str, list[np.ndarray]]:
-    """Return the boundaries of the prefectures if `make data` has fetched them, else none.
-
-    Returns
-    -------
-    dict of str to list of ndarray
-        As ``workbooks.read_boundaries``; empty on rung 1.
-    """
-    path = sources.EXTERNAL / BOUNDARIES
-    try:
-        path.open("rb").close()  # opening, not asking, so that the page knows when it comes
-    except FileNotFoundError:
-        return {}
-    return workbooks.read_boundaries(path, study.prefectures)
+    """Return the outlines of the prefectures: rings by code, n_points x 2, the largest first."""
+    rings: dict[str, list[np.ndarray]] = {}
+    for row in study.outlines.itertuples():
+        points = [point.split(" ") for point in row.points.split(";")]
+        rings.setdefault(row.pref_code, []).append(np.array(points, dtype=float))
+    return rings
 
 
 def results_name(project_id: str) -> str:
