@@ -5,7 +5,7 @@ import math
 import os
 import re
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -381,7 +381,7 @@ def estimate_sample(
 
 
 def unit_of(sample: effects.Sample) -> Callable[[float], float]:
-    """Return what turns a coefficient into the unit of its outcome: percent, or points of a share."""
+    """Return what turns a coefficient into the unit of its outcome: percent, or points."""
     return _points if sample.k == huber.LEAST_SQUARES else _percent
 
 
@@ -588,9 +588,10 @@ def load_results(names: list[str], folder: Path | None = None) -> pd.DataFrame:
             raise sources.InputMissing(
                 f"{sources.short_path(path)}: missing: run `make reports/{name}.html`"
             )
-        text = {"reason": str, "vcov_group": str, "input_hash": str, "year": "Int64"}
-        part = pd.read_csv(path, dtype=text, keep_default_na=False, na_values=[""])
-        parts.append(part.fillna({"reason": "", "vcov_group": ""}))
+        text = [field.name for field in fields(Estimate) if field.type is str]
+        types = {**dict.fromkeys(text, str), "year": "Int64"}
+        part = pd.read_csv(path, dtype=types, keep_default_na=False, na_values=[""])
+        parts.append(part.fillna(dict.fromkeys(text, "")))
     return pd.concat(parts, ignore_index=True)
 
 
