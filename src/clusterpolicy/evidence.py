@@ -351,7 +351,7 @@ def ruled_out(records: pd.DataFrame) -> pd.DataFrame:
         ``loss_below`` (percent, negative) fit none of the ``n_records`` intervals; missing where
         one of them is not estimated or has no such end, so that not all say so.
     """
-    rows = choose(records, sample=effects.MAIN_SAMPLE)
+    rows = choose(records, outcome=None, sample=effects.MAIN_SAMPLE)
     table = []
     for (clock, term, outcome), own in rows.groupby(["clock", "term", "outcome"]):
         is_known = own["status"].eq("estimated").all() and not (

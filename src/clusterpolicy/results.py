@@ -5,7 +5,7 @@ import math
 import os
 import re
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +47,10 @@ PRETREND_LEVEL = 0.05
 # Percent in one year, four times the margin of indifference: a test of the years before the term
 # that would not see a difference as large as this has not shown that the paths were alike.
 PRETREND_BLIND = 20.0
+# Fields that may be empty in all rows of a table: read as text all the same.
+TEXT_FIELDS = ("reason", "vcov_group", "influence_cell", "left_out", "input_hash")
+# Designs whose records are of whichever outcome they name.
+OF_OUTCOMES = ("triple difference", "leave one cell out")
 CHECK_DRAWS = 1_999  # reassignments where a sample leaves cells or years out
 
 
@@ -381,7 +385,7 @@ def estimate_sample(
 
 
 def unit_of(sample: effects.Sample) -> Callable[[float], float]:
-    """Return what turns a coefficient into the unit of its outcome: percent, or points."""
+    """Return what turns a coefficient into percent or, of a share, into percentage points."""
     return _points if sample.k == huber.LEAST_SQUARES else _percent
 
 
@@ -585,13 +589,12 @@ def load_results(names: list[str], folder: Path | None = None) -> pd.DataFrame:
     for name in names:
         path = folder / f"{name}.csv"
         if not path.is_file():
-            raise sources.InputMissing(
-                f"{sources.short_path(path)}: missing: run `make reports/{name}.html`"
-            )
-        text = [field.name for field in fields(Estimate) if field.type is str]
-        types = {**dict.fromkeys(text, str), "year": "Int64"}
-        part = pd.read_csv(path, dtype=types, keep_default_na=False, na_values=[""])
-        parts.append(part.fillna(dict.fromkeys(text, "")))
+            raise sources.InputMissing(f"{sources.short_path(path)}: missing: run `make report`")
+        text = dict.fromkeys(TEXT_FIELDS, str)
+        part = pd.read_csv(
+            path, dtype={**text, "year": "Int64"}, keep_default_na=False, na_values=[""]
+        )
+        parts.append(part.fillna(dict.fromkeys(TEXT_FIELDS, "")))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -599,15 +602,27 @@ def choose(
     results: pd.DataFrame,
     design: str = "triple difference",
     role: str | None = None,
+    outcome: str | None = "product",
     **conditions: object,
 ) -> pd.DataFrame:
-    """Pick the rows of one design that meet `conditions` (column = value)."""
+    """Pick the rows of one design that meet `conditions` (column = value).
+
+    Of the designs that are made for several outcomes only those of output, unless another
+    `outcome` is named; None for all.
+    """
     chosen = results[results["design"] == design]
     if role is not None:
         chosen = chosen[chosen["role"] == role]
+    if outcome is not None and design in OF_OUTCOMES:
+        chosen = chosen[chosen["outcome"] == outcome]
     for column, value in conditions.items():
         chosen = chosen[chosen[column] == value]
     return chosen.reset_index(drop=True)
+
+
+def together(*tables: pd.DataFrame) -> pd.DataFrame:
+    """Return the records of several tables as one."""
+    return pd.concat(tables, ignore_index=True)
 
 
 def choose_reading(results: pd.DataFrame, clock: str, fields_map: str) -> pd.DataFrame:

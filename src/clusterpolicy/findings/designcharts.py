@@ -30,6 +30,7 @@ def show_exposure(study: Study, further: pd.DataFrame, clock: str, fields_map: s
 def show_outcomes(study: Study, further: pd.DataFrame, clock: str, fields_map: str) -> None:
     """Show the table of further outcomes; nothing before its first year."""
     records = choose_design(further, outcomes.DESIGN, clock, fields_map)
+    records = records[(records["outcome"] != "product") & (records["role"] == "main")]
     if (records["status"] == "estimated").any():
         report.show(
             designtables.outcomes_table(study, records, designwords.MUNICIPAL),

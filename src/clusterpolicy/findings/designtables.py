@@ -98,6 +98,7 @@ def outcomes_table(study: Study, records: pd.DataFrame, source: str) -> Table:
         "estimate": "Estimate",
         "low": "From",
         "high": "To",
+        "unit": "Unit",
         "p_value": "p",
         "adjusted_p": "p, adjusted",
         "mde": "Smallest effect that would be seen",
@@ -109,7 +110,7 @@ def outcomes_table(study: Study, records: pd.DataFrame, source: str) -> Table:
     return plain_table(
         _rounded(data)[list(labels)],
         labels,
-        "percent; 95 % interval",
+        "as named in each row; 95 % interval",
         source,
         _years(records),
         kinds={**signed, "p_value": "p", "adjusted_p": "p", "grade": "grade"},

@@ -102,6 +102,7 @@ def cohorts_sentence(further: pd.DataFrame, clock: str, fields_map: str) -> str:
 def outcomes_sentence(further: pd.DataFrame, clock: str, fields_map: str) -> str:
     """Say what jobs, plants and shipments of targeted cells did, or why nothing is said."""
     rows = _of(further, outcomes.DESIGN, clock, fields_map)
+    rows = rows[(rows["outcome"] != "product") & (rows["role"] == "main")]
     estimated = rows[rows["status"] == "estimated"]
     if estimated.empty:
         return not_estimable_sentence(rows.iloc[0])

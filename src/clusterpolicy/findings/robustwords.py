@@ -157,7 +157,7 @@ def doubt_sentence(checks: pd.DataFrame, main: Mapping[str, object]) -> str:
 
 
 def left_out_sentence(checks: pd.DataFrame, main: Mapping[str, object]) -> str:
-    """Say how the estimate moves when one project, block or cell is left out, and which moves it."""
+    """Say how the estimate moves when one project, block or cell is left out."""
     parts = []
     kinds = (("project", "project"), ("block", "block of prefectures"), ("cell", "cell"))
     for outcome, words in kinds:

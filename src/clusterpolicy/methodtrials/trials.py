@@ -425,11 +425,6 @@ def try_court(
     return records
 
 
-def together(*tried: pd.DataFrame) -> pd.DataFrame:
-    """Return the records of several trials as one table."""
-    return pd.concat(tried, ignore_index=True)
-
-
 def common_fields(court: Court, scenario: Scenario, way: str, stamp: str) -> dict:
     """Return what all records of one method in one scenario say."""
     design, cells, rows = court.sample.design, court.sample.cells, court.sample.rows

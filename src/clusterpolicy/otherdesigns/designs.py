@@ -4,7 +4,7 @@ import pandas as pd
 
 from clusterpolicy import policy
 from clusterpolicy.finerdata.finer import FinerStudy
-from clusterpolicy.otherdesigns import exposure, outcomes, staggered, synthetic, withdrawal
+from clusterpolicy.otherdesigns import exposure, staggered, synthetic, withdrawal
 from clusterpolicy.panel import Study
 
 
@@ -32,7 +32,6 @@ def estimate_designs(
     if term in staggered.COHORTS:
         tables.append(staggered.estimate_staggered(study, term))
     tables.append(exposure.estimate_exposure(study, finer, term))
-    tables.append(outcomes.estimate_outcomes(study, finer, term))
     return pd.concat(tables, ignore_index=True)
 
 

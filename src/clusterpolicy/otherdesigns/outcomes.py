@@ -16,6 +16,7 @@ from clusterpolicy.otherdesigns import exposure, services, synthetic
 from clusterpolicy.panel import Study
 from clusterpolicy.results import Estimate
 
+DESIGN = "triple difference"
 BASE = "census"
 PLACE = "muni_code_2015"
 # 2001 was coded by another revision and sampled before newspapers and publishing left.
@@ -206,10 +207,11 @@ def estimate_outcomes(
                     records += results.estimate_sample(sample, common, study, draws, is_brief)
                 else:
                     records.append(_none(study, design, stamp))
-    for designs in services.designs_of_term(study, number):
-        sample = services.cell_sample(study, designs)
+    for design in services.designs_of_term(study, number):
+        sample = services.cell_sample(study, design)
         common = results.common_fields(sample, study, synthetic.stamp_of(study.sector_panel))
-        records += results.estimate_sample(sample, common, study, draws)
+        is_brief = design.term.clock != policy.CLOCKS[0]
+        records += results.estimate_sample(sample, common, study, draws, is_brief)
     families = study.outcomes.set_index("outcome")["family"]
     return adjust_within_family(results.to_frame(records), families)
 

@@ -154,8 +154,8 @@ class Curve:
 def specification_curve(study: Study, number: int, draws: int = refits.DRAWS) -> Curve:
     """Refit a term under every combination of choices.
 
-    Clocks x fields maps x bases x samples x weights x windows of the baseline x estimators. Specifications that
-    are the same figures (two clocks with the same years) count once.
+    Clocks x fields maps x bases x samples x weights x windows of the baseline x estimators.
+    Specifications that are the same figures (two clocks with the same years) count once.
 
     Parameters
     ----------
