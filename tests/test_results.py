@@ -265,7 +265,7 @@ def test_a_design_with_too_little_is_recorded_with_counts_and_no_numbers(real_st
     assert row["status"] == "not estimable"
     assert row["reason"] == (
         "4 targeted cells where 10 are needed; 2 targeted blocks x industries where 4 are needed; "
-        "15 distinct assignments where 200 are needed"
+        "15 distinct assignments where 100 are needed"
     )
     assert row[["n_cells", "n_targeted", "n_blocks"]].tolist() == [60, 4, 6]
     numbers = ["estimate", "low", "high", "p_value", "std_error", "mde", "pretrend_p"]
@@ -369,7 +369,7 @@ def test_results_come_back_as_they_were_saved(first_term, second_term, tmp_path)
 def test_results_that_are_not_there_are_missing_input(tmp_path):
     with pytest.raises(sources.InputMissing) as fault:
         results.load_results(["term-2"], tmp_path)
-    assert str(fault.value) == "term-2.csv: missing: run `make reports/term-2.html`"
+    assert str(fault.value) == "term-2.csv: missing: run `make report`"
 
 
 def test_results_that_cannot_be_written_leave_the_old_ones(first_term, tmp_path, monkeypatch):
