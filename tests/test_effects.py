@@ -179,6 +179,29 @@ def test_the_change_of_a_cell_is_the_mean_of_its_term_less_that_of_its_baseline(
     assert changes.layout.weight.tolist() == [1, 1]
 
 
+def test_a_year_that_is_missing_does_not_count_as_growth():
+    """Everything grows by its place and industry alone; one cell is not seen in late years."""
+    rng = np.random.default_rng(4)
+    years = np.arange(1998, 2004)
+    prefectures, industries = [f"p{n}" for n in range(5)], [f"i{n}" for n in range(4)]
+    paths = rng.normal(size=(9, 6)).cumsum(axis=1)
+    values = pd.DataFrame(
+        {
+            f"{p} {i}": paths[n] + paths[5 + m] + rng.normal()
+            for n, p in enumerate(prefectures)
+            for m, i in enumerate(industries)
+        },
+        years,
+    ).T
+    complete = effects.cell_changes(small_sample(values, [], first_term_year=2001))
+    values.loc["p1 i2", [2002, 2003]] = np.nan
+    values.loc["p3 i0", 1998] = np.nan
+    found = effects.cell_changes(small_sample(values, [], first_term_year=2001))
+    for changes in (complete, found):
+        left = huber.fit(changes.layout, changes.change[None], k=np.inf).residual
+        assert left == pytest.approx(np.zeros_like(left), abs=1e-6)
+
+
 def test_on_a_complete_panel_least_squares_on_changes_is_the_triple_difference():
     sample = random_sample(np.random.default_rng(6), years=range(1998, 2004))
     changes = effects.cell_changes(sample)

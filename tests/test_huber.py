@@ -91,6 +91,18 @@ def test_clipped_residuals_are_bounded_and_their_precision_is_counted():
     assert np.isnan(found.slope).all()
 
 
+def test_effects_and_slopes_add_up_to_what_is_fitted():
+    layout, outcome, targets, covariates = draw_case(15, weighted=True, n_covariates=1)
+    plain = huber.fit(layout, outcome[None])
+    fitted = plain.place[0, layout.place] + plain.industry[0, layout.industry]
+    assert outcome - fitted == pytest.approx(plain.residual[0], abs=1e-9)
+    more = huber.fit(layout, outcome[None], targets, covariates)
+    fitted = more.place[0, layout.place] + more.industry[0, layout.industry]
+    rest = outcome - fitted - more.slope[0] * targets - more.residual[0]
+    share = rest @ covariates[0] / (covariates[0] @ covariates[0])
+    assert rest == pytest.approx(share * covariates[0], abs=1e-9)
+
+
 def test_a_batch_is_its_fits_one_by_one():
     layout, _, targets, covariates = draw_case(6, weighted=True, n_covariates=1)
     rng = np.random.default_rng(7)

@@ -285,34 +285,53 @@ def test_a_year_without_targeted_cells_is_undefined_and_harms_no_other(small, ev
 
 def test_without_years_before_the_base_year_there_is_no_test_of_them():
     sample = random_sample(np.random.default_rng(4), years=(2000, 2001))
-    found = inference.event_study(sample, inference.permute_targets(sample.cells, 99))
-    assert np.isnan([found.pretrend_p, found.pretrend_detectable]).all()
-    assert found.years["year"].tolist() == [2001]
+    assignments = inference.permute_targets(sample.cells, 99)
+    found = inference.pretrend_test(sample, assignments)
+    assert np.isnan([found.p_value, found.detectable]).all()
+    assert inference.event_study(sample, assignments).years["year"].tolist() == [2001]
 
 
 def test_a_planted_trend_is_found_before_the_term():
     rng = np.random.default_rng(4)
     flat, steep = (random_sample(rng, n_blocks=6, n_industries=6, trend=slope) for slope in (0, 1))
     p_values = [
-        inference.event_study(each, inference.permute_targets(each.cells, 499)).pretrend_p
+        inference.pretrend_test(each, inference.permute_targets(each.cells, 499)).p_value
         for each in (flat, steep)
     ]
     assert p_values[0] > 0.1
     assert p_values[1] <= 0.01
 
 
+def test_the_years_before_are_tested_together_by_the_smallest_of_their_p_values(small):
+    """Two years: the share of draws whose smaller p-value is as small."""
+    sample, assignments = small
+    tests = score_tests(sample, assignments)
+    joint = inference.JointTest.of([statistics_of(tests)[year] for year in (0, 1)])
+    found = inference.pretrend_test(sample, assignments)
+    assert found.p_value == joint.p_value
+    level = joint.level_of_each(0.95)
+    alone = [
+        inference.detectable_effect(tests[year], panels=inference.YEAR_PANELS[False], level=level)
+        for year in (1998, 1999)
+    ]
+    assert found.detectable == pytest.approx(np.mean(alone))
+    # A year among others must show more than it would have to alone.
+    assert alone[0] > inference.detectable_effect(tests[1998], panels=inference.YEAR_PANELS[False])
+
+
 def test_the_difference_that_the_test_would_find_is_found_about_as_often_as_promised(small):
     """One early year is moved by it: the test finds it more often than not, and not without it."""
     sample = random_sample(np.random.default_rng(9), n_blocks=6, n_industries=6)
     assignments = inference.permute_targets(sample.cells, 499)
-    plain = inference.event_study(sample, assignments)
+    plain = inference.pretrend_test(sample, assignments)
     moved = sample.rows["is_targeted"] & (sample.rows["fy"] == 1998)
-    current = plain.years.set_index("year").loc[1998, "estimate"]
+    years = effects.changes_by_year(sample)
+    current = inference.score_test(years[1998][1], assignments).estimate
     for share, is_found in ((0.5, False), (1.3, True)):
-        planted = share * plain.pretrend_detectable - current
+        planted = share * plain.detectable - current
         rows = sample.rows.assign(log_outcome=sample.rows["log_outcome"] + planted * moved)
-        event = inference.event_study(effects.Sample(sample.design, rows, sample.lost), assignments)
-        assert (event.pretrend_p <= 0.05) == is_found
+        again = effects.Sample(sample.design, rows, sample.lost)
+        assert (inference.pretrend_test(again, assignments).p_value <= 0.05) == is_found
 
 
 # ---- Level and power, by simulation -----------------------------------------------------------
@@ -344,10 +363,10 @@ def test_bands_and_pretrends_keep_their_level_where_units_differ():
         scale = sample.rows.groupby(["block", "industry"]).ngroup() % 4 + 1
         rows = sample.rows.assign(log_outcome=sample.rows["log_outcome"] * scale)
         uneven = effects.Sample(sample.design, rows, sample.lost)
-        event = inference.event_study(uneven, inference.permute_targets(sample.cells, 199, seed))
-        years = event.years
+        assignments = inference.permute_targets(sample.cells, 199, seed)
+        years = inference.event_study(uneven, assignments).years
         excluded += ((years["band_low"] > 0) | (years["band_high"] < 0)).any()
-        trended += event.pretrend_p <= 0.05
+        trended += inference.pretrend_test(uneven, assignments).p_value <= 0.05
     assert 0.02 < excluded / 300 < 0.075
     assert 0.02 < trended / 300 < 0.075
 

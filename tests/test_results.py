@@ -8,6 +8,7 @@ import pytest
 from small_results import record, records, small_study
 
 from clusterpolicy import crosschecks, effects, inference, results, sources
+from clusterpolicy.estimation import influence
 
 DRAWS = 199
 
@@ -66,7 +67,7 @@ def test_every_main_estimate_has_its_years_and_its_baseline(first_term):
         years = rows.loc[rows["design"] == "event study", "year"]
         assert years.tolist() == [year for year in range(1996, 2006) if year != 2000]
     checks = first_term[first_term["role"] == "check"]
-    assert set(checks["design"]) == {"triple difference"}
+    assert set(checks["design"]) == {"triple difference"}  # no cell lies far from the others
 
 
 def test_clocks_that_share_their_years_share_their_numbers(first_term, second_term):
@@ -85,49 +86,111 @@ def test_clocks_that_share_their_years_share_their_numbers(first_term, second_te
     assert mains.at["funded", "estimate"] != mains.at["planned", "estimate"]
 
 
-def test_a_record_is_the_estimate_in_percent(study, first_term):
-    design = effects.main_design(study, 1, "funded", "broad")
-    sample = effects.cell_sample(study, design)
-    difference = effects.TripleDifference(sample)
-    assignments = inference.permute_targets(sample.cells, DRAWS)
-    test = inference.permutation_test(difference.contrast, assignments)
-    event = inference.event_study(sample, assignments)
-    row = results.main_estimate(first_term, 1, "funded", "broad")
+def in_percent(log_value):
+    return pytest.approx(100 * (math.exp(log_value) - 1))
 
+
+@pytest.fixture(scope="module")
+def declared(study):
+    """Sample, assignments and test of the main design of the first term."""
+    sample = effects.cell_sample(study, effects.main_design(study, 1, "funded", "broad"))
+    assignments = inference.permute_targets(sample.cells, DRAWS)
+    return sample, assignments, inference.score_test(effects.cell_changes(sample), assignments)
+
+
+@pytest.fixture(scope="module")
+def main_row(first_term):
+    return results.main_estimate(first_term, 1, "funded", "broad")
+
+
+def test_a_record_is_the_estimate_in_percent(study, declared, main_row):
+    sample, assignments, test = declared
+    found = inference.summarise(test)
     for column in ("estimate", "low", "high"):
-        assert row[column] == pytest.approx(100 * (math.exp(getattr(test, column)) - 1))
-    assert row["std_error"] == 100 * difference.std_error
-    assert row["p_value"] == test.p_value
-    detectable = inference.smallest_detectable(test.spread)
-    assert row["mde"] == pytest.approx(100 * (math.exp(detectable) - 1))
-    assert row["smallest_p"] == assignments.smallest_p
-    assert row["pretrend_p"] == event.pretrend_p
-    assert row["n_observations"] == len(sample.rows) == 600
-    assert row[["n_cells", "n_targeted", "n_blocks", "n_groups"]].tolist() == [60, 20, 6, 12]
-    assert row[["baseline_years", "term_years", "draws"]].tolist() == [
+        assert main_row[column] == in_percent(getattr(found, column))
+    assert main_row["p_value"] == found.p_value
+    assert main_row["std_error"] == 100 * test.std_error
+    assert main_row["effective_targeted"] == test.effective_cells()
+    assert main_row["mde"] == in_percent(inference.detectable_effect(test))
+    assert main_row["smallest_p"] == assignments.smallest_p
+    assert main_row["n_observations"] == len(sample.rows) == 600
+    counts = ["n_cells", "n_targeted", "n_blocks", "n_units"]
+    assert main_row[counts].tolist() == [60, 20, 6, 10]
+    assert main_row[["vcov_group", "n_groups"]].tolist() == ["block x industry", 30]
+    assert main_row[["baseline_years", "term_years", "draws"]].tolist() == [
         "1996-2000",
         "2001-2005",
         DRAWS,
     ]
-    assert row["input_hash"] == results.input_stamp(study)
+    assert main_row["input_hash"] == results.input_stamp(study)
 
-    year = results.choose(first_term, "event study", clock="funded", fields_map="broad", year=2003)
+
+def test_the_years_and_their_drift_are_those_of_the_event_study(first_term, declared, main_row):
+    sample, assignments, _ = declared
+    event = inference.event_study(sample, assignments)
+    before = inference.pretrend_test(sample, assignments)
+    assert main_row["pretrend_p"] == before.p_value
+    assert main_row["pretrend_detectable"] == in_percent(before.detectable)
+    of_reading = results.choose_reading(first_term, "funded", "broad")
+    year = results.choose(of_reading, "event study", year=2003).iloc[0]
     of_year = event.years.set_index("year").loc[2003]
     for column in ("estimate", "low", "high", "band_low", "band_high"):
-        assert year[column].item() == pytest.approx(100 * (math.exp(of_year[column]) - 1))
-    assert year["p_value"].item() == of_year["p_value"]
-    assert year["adjusted_p"].item() == of_year["adjusted_p"] >= of_year["p_value"]
-
-    wild = crosschecks.wild_bootstrap(difference, draws=DRAWS)
-    assert row["wild_p"] == wild.p_value
+        assert year[column] == in_percent(of_year[column])
+    assert year["p_value"] == of_year["p_value"]
+    assert year["adjusted_p"] == of_year["adjusted_p"] >= of_year["p_value"]
+    assert year["mde"] == in_percent(inference.smallest_detectable(of_year["spread"]))
     bounds = crosschecks.honest_bounds(
-        event.years.set_index("year")["estimate"], event.covariance, design.base_year
+        event.years.set_index("year")["estimate"], event.covariance, 2000
     )
-    assert row["breakdown"] == bounds.breakdown
-    for column, ends in (("wild", wild), ("honest", bounds)):
+    assert main_row["breakdown"] == bounds.breakdown
+    for end in ("low", "high"):
+        assert main_row[f"honest_{end}"] == in_percent(getattr(bounds, end))
+
+
+def test_the_checks_are_by_block_by_bootstrap_and_without_clipping(declared, main_row):
+    sample, assignments, test = declared
+    by_block = inference.permutation_test(test.changes, assignments, by_block=True)
+    difference = effects.TripleDifference(sample)
+    wild = crosschecks.wild_bootstrap(difference, draws=DRAWS)
+    for name, check in (("block", by_block), ("wild", wild)):
+        assert main_row[f"{name}_p"] == check.p_value
         for end in ("low", "high"):
-            in_percent = 100 * (math.exp(getattr(ends, end)) - 1)
-            assert row[f"{column}_{end}"] == pytest.approx(in_percent)
+            assert main_row[f"{name}_{end}"] == in_percent(getattr(check, end))
+    # Every year of this panel is seen, so least squares on changes is that on years.
+    assert main_row["least_squares"] == in_percent(difference.estimate)
+    assert main_row["least_squares"] != pytest.approx(main_row["estimate"], abs=1e-3)
+
+
+def test_the_cell_that_moves_the_estimate_most_is_named_with_what_is_left(declared, main_row):
+    sample, assignments, test = declared
+    found = influence.most_influential(test)
+    cell = sample.cells.iloc[found.cell]
+    assert main_row["influence_cell"] == f"{cell['pref_code']} {cell['industry']}"
+    assert main_row["without_estimate"] == in_percent(found.estimate)
+    kept = np.arange(60) != found.cell
+    without = inference.permutation_test(test.changes.of_cells(kept), assignments.of_cells(kept))
+    assert main_row["without_low"] == in_percent(without.low)
+    assert main_row["without_high"] == in_percent(without.high)
+
+
+def test_a_plant_that_opens_is_named_and_does_not_carry_the_estimate(real_study, main_row):
+    """One targeted cell grows tenfold: least squares follow it, the declared estimate does not."""
+    study = small_study(real_study, effect=0.10)
+    is_plant = (study.cell_panel[["pref_code", "industry"]] == ["02", "chemicals"]).all(axis=1)
+    in_term = is_plant & (study.cell_panel["fy"] >= 2001)
+    study.cell_panel.loc[in_term, "product_million_yen"] *= 10
+    found = results.estimate_term(study, 1, draws=99)
+    row = results.main_estimate(found, 1, "funded", "broad")
+    assert row["least_squares"] > main_row["least_squares"] + 10
+    assert row["estimate"] == pytest.approx(main_row["estimate"], abs=3)
+    far = results.choose(found, "leave one cell out", clock="funded", fields_map="broad")
+    assert far["left_out"].tolist() == ["cell 02 chemicals"]
+    assert far["role"].tolist() == ["check"]
+    assert far["distance"].item() > 8
+    assert far["estimate"].item() == pytest.approx(main_row["estimate"], abs=2)
+    assert far["low"].item() < far["estimate"].item() < far["high"].item()
+    assert far[["n_cells", "n_targeted"]].to_numpy().tolist() == [[59, 19]]
+    assert found["result_id"].is_unique
 
 
 def test_readings_of_one_design_are_a_family(first_term):
@@ -141,13 +204,31 @@ def test_readings_of_one_design_are_a_family(first_term):
         assert adjusted == pytest.approx([smaller, max(smaller, larger)])
 
 
-def test_every_triple_difference_has_its_cross_check_and_only_main_ones_their_drift(first_term):
+ONLY_OF_MAIN = [
+    *("wild_p", "wild_low", "wild_high", "block_p", "block_low", "block_high", "least_squares"),
+    *("without_estimate", "without_low", "without_high"),
+    *("breakdown", "honest_low", "honest_high", "pretrend_p"),
+]
+
+
+def test_only_main_estimates_have_their_checks_and_their_drift(first_term):
     found = results.choose(first_term)
-    assert found[["wild_p", "wild_low", "wild_high", "std_error"]].notna().all(axis=None)
+    assert found[["std_error", "effective_targeted", "p_value"]].notna().all(axis=None)
     is_main = found["role"] == "main"
-    drift = found[["breakdown", "honest_low", "honest_high"]]
-    assert drift[is_main].notna().all(axis=None)
-    assert drift[~is_main].isna().all(axis=None)
+    assert found.loc[is_main, ONLY_OF_MAIN].notna().all(axis=None)
+    assert found.loc[~is_main, ONLY_OF_MAIN].isna().all(axis=None)
+    assert (found["influence_cell"].ne("") == is_main).all()
+    is_whole = found["sample"] == effects.MAIN_SAMPLE
+    assert (found["mde"].notna() == is_whole).all()
+    assert (found["draws"] == DRAWS).all()
+
+
+def test_samples_that_leave_cells_out_take_fewer_draws(study, monkeypatch):
+    monkeypatch.setattr(results, "CHECK_DRAWS", 49)
+    monkeypatch.setattr(inference, "POWER_PANELS", 10)
+    found = results.choose(results.estimate_term(study, 1, draws=59))
+    is_whole = found["sample"] == effects.MAIN_SAMPLE
+    assert found["draws"].tolist() == np.where(is_whole, 59, 49).tolist()
 
 
 def test_the_known_effect_lies_in_the_interval_of_every_design(first_term):
@@ -201,7 +282,7 @@ def test_targets_of_whole_prefectures_are_not_estimable(real_study):
     row = results.main_estimate(found, 1, "funded", "broad")
     assert (row["status"], row["reason"]) == (
         "not estimable",
-        "effects of prefecture x year and industry x year absorb the targets",
+        "effects of place and industry absorb the targets",
     )
 
 
@@ -345,7 +426,7 @@ def test_none_or_several_main_estimates_are_an_error(few, copies, term):
     several = pd.concat([few] * copies)
     number = 0 if copies == 1 else 2
     with pytest.raises(
-        KeyError, match=f"found {number} main estimates for term {term}, funded, broad"
+        KeyError, match=f"found {number} main estimates of product for term {term}, funded, broad"
     ):
         results.main_estimate(several, term, "funded", "broad")
 

@@ -26,8 +26,8 @@ class ByHand:
     """The test with statsmodels, ``lstsq`` and ``sqrtm``: every assignment partialled out anew."""
 
     def __init__(self, changes, assignments, k=huber.K, pooled=0.5):
-        self.pooled = pooled
         self.changes, self.actual, self.k = changes, assignments.actual, k
+        self.pooled = pooled
         self.unit, n_units = assignments.unit, assignments.n_units
         own = np.bincount(self.unit, self.actual, n_units) > 0
         self.targets = np.vstack([own, assignments.labels]).astype(float)
@@ -119,7 +119,8 @@ def test_p_values_are_exactly_those_of_refitting_every_draw(test_of, by_hand):
 def test_clipping_nothing_gives_the_least_squares_test(small):
     changes, assignments = small
     plain = inference.score_test(changes, assignments, k=huber.LEAST_SQUARES)
-    by_hand = ByHand(changes, assignments, k=1e9, pooled=0.0)  # a bound that nothing reaches
+    # A bound that nothing reaches; the units of each assignment decide alone.
+    by_hand = ByHand(changes, assignments, k=1e9, pooled=0.0)
     assert plain.squares(np.zeros(1))[0] == pytest.approx(by_hand.statistics(0.0), rel=1e-6)
 
 
@@ -577,6 +578,10 @@ def test_more_power_needs_a_larger_effect_and_less_noise_a_smaller_one(uneven):
     smaller = inference.detectable_effect(calm, panels=100)
     assert smaller == pytest.approx(usual / 4, rel=0.05)
     assert inference.detectable_effect(test, panels=100) == usual  # the same seed, the same panels
+    # What is found first is refitted: the power there, in the same panels, is what was asked for.
+    trial = inference.PowerTrial(test, 100, inference.SEED)
+    assert trial.find(0.8) == usual
+    assert trial.power(usual) == pytest.approx(0.8, abs=0.05)
 
 
 def test_power_without_effect_is_the_level(uneven):

@@ -29,6 +29,8 @@ MIN_ASSIGNMENTS = 100  # p-values of 0.01 are possible
 POWER_PANELS = 300  # in which the effect that would be found is looked for
 LARGE = 1_000  # cells; a sample with more is tried in fewer panels
 FEWER_PANELS = 150
+# Of each year before the term, whose mean is taken: in a large sample a panel takes long.
+YEAR_PANELS = {False: 150, True: 50}
 
 
 @dataclass(frozen=True)
@@ -272,7 +274,11 @@ def summarise(test: ScoreTest, level: float = LEVEL) -> PermutationTest:
 
 
 def detectable_effect(
-    test: ScoreTest, power: float = POWER, panels: int | None = None, seed: int = SEED
+    test: ScoreTest,
+    power: float = POWER,
+    panels: int | None = None,
+    seed: int = SEED,
+    level: float = LEVEL,
 ) -> float:
     """Return the effect (in logs) that the declared test would find with `power`.
 
@@ -287,12 +293,14 @@ def detectable_effect(
     panels : int, optional
         Panels, the same for every effect; as many as the size of the sample allows if not given.
     seed : int
+    level : float
+        Of the test.
     """
     if np.isnan(test.estimate):
         return float("nan")
     if panels is None:
         panels = FEWER_PANELS if len(test.actual) > LARGE else POWER_PANELS
-    return PowerTrial(test, panels, seed).find(power)
+    return PowerTrial(test, panels, seed, level).find(power)
 
 
 def smallest_detectable(spread: float, level: float = LEVEL, power: float = POWER) -> float:
@@ -405,19 +413,20 @@ def pretrend_test(sample: Sample, assignments: Assignments, level: float = LEVEL
     Each baseline year is compared with the base year by the declared test; all years are taken
     together by the smallest p-value (Westfall and Young).
     """
-    statistics, spreads = [], []
+    tests = []
     for fy, (seen, changes) in changes_by_year(sample).items():
         if fy < sample.design.base_year:
             fewer = replace(assignments, labels=assignments.labels[:YEAR_DRAWS])
             test = score_test(changes, fewer.of_cells(seen))
             if not np.isnan(test.estimate):
-                statistics.append(np.sqrt(test.squares(np.zeros(1))[0]))
-                spreads.append(test.spread())
-    if not statistics:
+                tests.append(test)
+    if not tests:
         return PretrendTest(float("nan"), float("nan"))
-    joint = JointTest.of(statistics)
-    detectable = smallest_detectable(float(np.mean(spreads)), joint.level_of_each(level))
-    return PretrendTest(joint.p_value, detectable)
+    joint = JointTest.of([np.sqrt(test.squares(np.zeros(1))[0]) for test in tests])
+    level_of_each = joint.level_of_each(level)
+    panels = YEAR_PANELS[len(assignments.actual) > LARGE]
+    found = [detectable_effect(each, panels=panels, level=level_of_each) for each in tests]
+    return PretrendTest(joint.p_value, float(np.mean(found)))
 
 
 @dataclass(frozen=True)

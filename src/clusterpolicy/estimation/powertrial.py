@@ -11,7 +11,7 @@ LARGEST = 1.5  # the largest effect tried, in logs
 HALVINGS = 10
 # Without refitting, the effect that is found comes out a little too small: it is looked for again
 # from there on, by so many steps of this size, with every panel refitted.
-STEPS, STEP = 6, 0.04
+STEPS, STEP = 25, 0.04
 
 
 class PowerTrial:
@@ -23,12 +23,14 @@ class PowerTrial:
         Its residuals are the panels, each unit with a random sign.
     panels : int
     seed : int
+    level : float
+        Of the test: "no effect" is rejected at p-values up to 1 less this.
     """
 
-    def __init__(self, test: ScoreTest, panels: int, seed: int):
+    def __init__(self, test: ScoreTest, panels: int, seed: int, level: float = LEVEL):
         rng = np.random.default_rng([seed, *b"power"])
         signs = rng.choice([-1.0, 1.0], (panels, test.n_units))[:, test.unit]
-        self._test = test
+        self._test, self._level = test, level
         self._outcome = test.fit.residual[0] * signs
         n_draws = len(test.weights.norm) - 1
         chosen = rng.permutation(n_draws)[:DRAWS]
@@ -55,7 +57,7 @@ class PowerTrial:
             if reached >= power:
                 return float(effect)
             before = effect, reached
-        return float("inf") if many == LARGEST else float(effect)
+        return float("inf")
 
     def _first_step(self):
         """Return the power at an effect to first order: panels are fitted once, without it."""
@@ -76,4 +78,4 @@ class PowerTrial:
     def _rejected(self, outcome: np.ndarray) -> float:
         squares = self._weights.squares(outcome, self._test.pooled)
         reached = (squares[:, 1:] >= squares[:, :1] * (1 - SAME)).sum(axis=1)
-        return float(((1 + reached) / squares.shape[1] <= 1 - LEVEL + SAME).mean())
+        return float(((1 + reached) / squares.shape[1] <= 1 - self._level + SAME).mean())

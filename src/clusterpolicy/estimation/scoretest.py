@@ -399,24 +399,6 @@ class ScoreTest:
         """Return the one-step coefficient on each draw, the estimated effect taken out; n_draws."""
         return self.one_step(np.array([self.estimate]))[0, 1:]
 
-    def spread(self, level: float = LEVEL) -> float:
-        """Return the standard deviation of a normal estimate with an interval as wide, in logs.
-
-        To first order: how far from the estimate the statistic reaches the critical value that the
-        draws give it there.
-        """
-        outcome = self.outcomes(np.array([self.estimate]))
-        squares = self.weights.squares(outcome, self.pooled, self._block)[0, 1:]
-        reach = np.sqrt(np.quantile(squares, level) * self.weights.critical[0])
-        scale = self.std_error * np.sqrt(self._inflation(outcome))
-        return float(reach * scale / scipy.stats.norm.ppf((1 + level) / 2))
-
-    def _inflation(self, outcome: np.ndarray) -> float:
-        """Return the variance that the statistic divides by over that of the targeted units."""
-        weights, norm = self.weights.weight**2, self.weights.norm
-        variance = outcome[0] ** 2 @ weights.T
-        return float(1 + self.pooled * np.nanmean(variance / norm) * norm[0] / variance[0])
-
     def effective_cells(self) -> float:
         """Return the effective number of targeted cells by their share of the score's variance.
 
