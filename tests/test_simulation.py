@@ -174,8 +174,9 @@ def test_redrawn_targets_are_tested_as_if_they_were_the_actual_ones(court):
         assert found[panel] == pytest.approx(test.p_values(np.zeros(1))[0])
 
 
-def test_candidates_differ_in_the_average_alone(court):
-    changes, rows, own = next(court.panels(trials.Scenario("t", "t"), 6))
+def test_candidates_differ_in_the_average_alone(sample):
+    court = small_court(sample, draws=199)
+    changes, rows, own = next(court.panels(trials.Scenario("t", "t"), 40))
     found = court.bench.p_values(changes, rows, own, ["pooled-0", "first", "raw"])
     for way, k, pooled in (("pooled-0", huber.K, 0.0), ("first", huber.LEAST_SQUARES, 1.0)):
         test = inference.score_test(court.bench.changes, court.bench.assignments, k)
@@ -183,7 +184,7 @@ def test_candidates_differ_in_the_average_alone(court):
         own_weights = Weights(
             weights.weight, weights.norm, test.weights.with_pooled(pooled).critical[rows]
         )
-        squares = own_weights.squares(test.score(changes), pooled)
+        squares = own_weights.squares(test.score(changes, estimators.CLOSE), pooled)
         by_hand = (squares >= squares[:, :1] * (1 - 1e-9)).mean(axis=1)
         assert found[way] == pytest.approx(by_hand)
     assert (found["pooled-0"] != found["first"]).any()
@@ -290,6 +291,11 @@ def test_a_court_takes_other_places_and_cells_of_unlike_precision(sample):
         scenario = replace(scenario, meets_printed=False)
         records += trials.try_court(court, scenario, 20, (50.0,) if name == "fixed" else ())
     assert {record.n_cells for record in records} == {2 * len(sample.cells)}
+    # Residuals move in units of their own precision.
+    moved = next(court.panels(trials.Scenario("m", "m", "moved"), 5))[0] * court.bench.root
+    own = court.bench.test.fit.residual[0] * court.bench.root
+    assert set(np.abs(moved).ravel().round(9)) <= set(np.abs(own).round(9))
+    assert court.frame.cell_place.max() + 1 == rows["muni_code"].nunique()
     assert {record.n_panels for record in records} == {20}
     assert court.bench.test.k == 1.0
     assert set(court.bench.changes.layout.weight) == {0.5, 2.0}

@@ -12,7 +12,7 @@ from clusterpolicy.checks import checking, package, plausibility, rules
 # Read from top to bottom by people; no estimate asks in which order their rows stand.
 AS_WRITTEN = (
     *("phrases", "logic_model", "glossary", "fitness", "term_facts", "published_evaluations"),
-    *("events", "outcomes", "sources"),
+    *("events", "outcomes", "sources", "municipal_row_loss", "municipal_changes"),
 )
 # Tables that are told in another order than that of their keys, south after north.
 ORDER = {

@@ -374,7 +374,7 @@ def estimate_sample(
             common["grade"] = cap_grade(
                 common["grade"], own["pretrend_p"], own["pretrend_detectable"]
             )
-        records += _far_records(common, sample, test, assignments)
+            records += _far_records(common, sample, test, assignments)
     if is_main and is_output:
         own |= _cross_checked(sample, draws)
         years = inference.event_study(sample, assignments)

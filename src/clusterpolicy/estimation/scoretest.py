@@ -21,9 +21,9 @@ LEVEL = 0.95
 POOLED = 0.5
 # Where p-values are taken on the way out from the estimate, in standard errors; then they are
 # refined between the last effect kept and the next one until it is known to this part of one.
-KNOTS = np.r_[np.arange(0.25, 4, 0.25), np.arange(4, 8, 0.5), 8, 10, 12, 16, 24, 40, 100]
+KNOTS = np.r_[np.arange(0.5, 4, 0.5), np.arange(4, 8, 1.0), 8, 10, 12, 16, 24, 40, 100]
 CLOSE = 1e-7  # of the residuals, in scales: fits without targets
-FINEST = 1e-4
+FINEST = 1e-3
 ROUNDING = 1e-13  # of the changes: a standard error this small is none
 SECTIONS = 8
 # A statistic this close to the actual one is that of the same assignment, or of its mirror image.

@@ -248,6 +248,7 @@ def crosscheck_sentence(main: pd.Series) -> str:
         return ""
     wild = format_interval(main["wild_low"], main["wild_high"])
     blocks = format_interval(main["block_low"], main["block_high"])
+    too_few = TOO_FEW_UNITS.format(p=format_p(2.0 ** (1 - main["n_units"])))
     return (
         "The test takes the cells of one industry in one block of prefectures for one unit and "
         "supposes that no shock is common to all targeted industries of a block. Where the larger "
@@ -258,10 +259,7 @@ def crosscheck_sentence(main: pd.Series) -> str:
         f"on {format_number(main['n_targeted'])} targeted cells in "
         f"{format_number(main['n_units'])} units, worth "
         f"{format_number(main['effective_targeted'], 1)} equal ones."
-        + (
-            TOO_FEW_UNITS.format(p=format_p(2.0 ** (1 - main["n_units"])))
-            * (main["n_units"] <= FEW)
-        )
+        + (too_few if main["n_units"] <= FEW else "")
     )
 
 

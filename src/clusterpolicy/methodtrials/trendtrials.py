@@ -16,10 +16,9 @@ import numpy as np
 import pandas as pd
 
 from clusterpolicy import effects, inference, results
-from clusterpolicy.estimation.powertrial import CLOSE
 from clusterpolicy.estimation.scoretest import ScoreTest
 from clusterpolicy.methodtrials import simulation, trials
-from clusterpolicy.methodtrials.estimators import DECLARED
+from clusterpolicy.methodtrials.estimators import CLOSE, DECLARED
 from clusterpolicy.panel import Study
 
 DRIFTS = (0.0, 0.005, 0.01, 0.02)  # growth a year by which targeted cells are ahead

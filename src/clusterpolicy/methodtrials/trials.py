@@ -233,9 +233,8 @@ class Court:
         if scenario.source == "real":
             return bench.changes.change[None, :]
         if scenario.source == "signs":
-            changes = (
-                residual * rng.choice([-1.0, 1.0], (n, bench.test.n_units))[:, bench.test.unit]
-            )
+            signs = rng.choice([-1.0, 1.0], (n, bench.test.n_units))
+            changes = residual * signs[:, bench.test.unit]
         elif scenario.source == "moved":
             unit, industry = bench.test.unit, bench.changes.layout.industry
             changes = moved_among_units(residual * bench.root, unit, industry, n, rng) / bench.root
