@@ -282,8 +282,9 @@ def detectable_effect(
 ) -> float:
     """Return the effect (in logs) that the declared test would find with `power`.
 
-    Panels are the residuals of the sample with a random sign for each unit, so that units are as
-    large and as unlike as they are; the effect is added to the targeted cells and the whole test is
+    In the panels every unit gets the residuals of some unit of its industry, with a random sign, so
+    that units are as unlike as those of the figures are and the targeted ones are not taken for
+    calmer, or wilder, than others; the effect is added to the targeted cells and the whole test is
     made anew. Infinite if not even the largest effect tried is found often enough.
 
     Parameters

@@ -20,7 +20,7 @@ class PowerTrial:
     Parameters
     ----------
     test : ScoreTest
-        Its residuals are the panels, each unit with a random sign.
+        Its residuals, moved among the units of an industry, are the panels.
     panels : int
     seed : int
     level : float
@@ -29,9 +29,11 @@ class PowerTrial:
 
     def __init__(self, test: ScoreTest, panels: int, seed: int, level: float = LEVEL):
         rng = np.random.default_rng([seed, *b"power"])
-        signs = rng.choice([-1.0, 1.0], (panels, test.n_units))[:, test.unit]
+        layout = test.changes.layout
+        root = np.sqrt(layout.weight)
+        standard = test.fit.residual[0] * root
         self._test, self._level = test, level
-        self._outcome = test.fit.residual[0] * signs
+        self._outcome = moved_among_units(standard, test.unit, layout.industry, panels, rng) / root
         n_draws = len(test.weights.norm) - 1
         chosen = rng.permutation(n_draws)[:DRAWS]
         self._weights = test.weights.pick(np.r_[0, 1 + chosen])
@@ -79,3 +81,45 @@ class PowerTrial:
         squares = self._weights.squares(outcome, self._test.pooled)
         reached = (squares[:, 1:] >= squares[:, :1] * (1 - SAME)).sum(axis=1)
         return float(((1 + reached) / squares.shape[1] <= 1 - self._level + SAME).mean())
+
+
+def moved_among_units(
+    residual: np.ndarray,
+    unit: np.ndarray,
+    industry: np.ndarray,
+    n_panels: int,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Give every unit the residuals of a unit of its industry, in random order and sign.
+
+    A unit with more cells than its source takes the rest from other cells of the industry, each
+    with a sign of its own, so that no residual of the source counts twice.
+
+    Parameters
+    ----------
+    residual : ndarray, n_cells
+    unit, industry : ndarray of int, n_cells
+    n_panels : int
+    rng : Generator
+
+    Returns
+    -------
+    ndarray, n_panels x n_cells
+    """
+    out = np.empty((n_panels, len(residual)))
+    for each in np.unique(industry):
+        cells = np.flatnonzero(industry == each)
+        groups = [cells[unit[cells] == one] for one in np.unique(unit[cells])]
+        place = np.full((len(groups), max(map(len, groups))), -1)
+        for position, group in enumerate(groups):
+            place[position, : len(group)] = group
+        source = rng.permuted(np.tile(np.arange(len(groups)), (n_panels, 1)), axis=1)
+        own = place[source]
+        order = (rng.random(own.shape) + (own < 0)).argsort(axis=2)
+        own = np.take_along_axis(own, order, axis=2)
+        sign = np.broadcast_to(rng.choice([-1.0, 1.0], (*source.shape, 1)), own.shape)
+        more = rng.choice(cells, own.shape)
+        signs = rng.choice([-1.0, 1.0], own.shape)
+        values = np.where(own < 0, residual[more] * signs, residual[own] * sign)
+        out[:, place[place >= 0]] = values[:, place >= 0]
+    return out

@@ -15,6 +15,7 @@ import scipy.stats
 
 from clusterpolicy import effects, inference, policy, results
 from clusterpolicy.estimation import huber
+from clusterpolicy.estimation.powertrial import moved_among_units
 from clusterpolicy.estimation.scoretest import LEVEL
 from clusterpolicy.methodtrials import estimators, simulation
 from clusterpolicy.methodtrials.estimators import BLOCK, BY_PLACE, DECLARED, FIRST, PERMUTED, REFIT
@@ -310,48 +311,6 @@ class Court:
             for changes, rows, _ in self.panels(scenario, REFIT_PANELS)
         ]
         return np.concatenate(found)
-
-
-def moved_among_units(
-    residual: np.ndarray,
-    unit: np.ndarray,
-    industry: np.ndarray,
-    n_panels: int,
-    rng: np.random.Generator,
-) -> np.ndarray:
-    """Give every unit the residuals of a unit of its industry, in random order and sign.
-
-    A unit with more cells than its source takes the rest from other cells of the industry, each
-    with a sign of its own, so that no residual of the source counts twice.
-
-    Parameters
-    ----------
-    residual : ndarray, n_cells
-    unit, industry : ndarray of int, n_cells
-    n_panels : int
-    rng : Generator
-
-    Returns
-    -------
-    ndarray, n_panels x n_cells
-    """
-    out = np.empty((n_panels, len(residual)))
-    for each in np.unique(industry):
-        cells = np.flatnonzero(industry == each)
-        groups = [cells[unit[cells] == one] for one in np.unique(unit[cells])]
-        place = np.full((len(groups), max(map(len, groups))), -1)
-        for position, group in enumerate(groups):
-            place[position, : len(group)] = group
-        source = rng.permuted(np.tile(np.arange(len(groups)), (n_panels, 1)), axis=1)
-        own = place[source]
-        order = (rng.random(own.shape) + (own < 0)).argsort(axis=2)
-        own = np.take_along_axis(own, order, axis=2)
-        sign = np.broadcast_to(rng.choice([-1.0, 1.0], (*source.shape, 1)), own.shape)
-        more = rng.choice(cells, own.shape)
-        signs = rng.choice([-1.0, 1.0], own.shape)
-        values = np.where(own < 0, residual[more] * signs, residual[own] * sign)
-        out[:, place[place >= 0]] = values[:, place >= 0]
-    return out
 
 
 def samples_on_trial(study: Study, fields_map: str) -> list[effects.Sample]:
