@@ -414,7 +414,7 @@ def try_court(
     if scenario.has_power and court.bench.assignments.n_targeted_units < FEW_UNITS:
         times = MORE_PANELS
     added = tuple(sorted(effects_pct))
-    found = court.try_scenario(scenario, times * n_panels, added, times * POWER_PANELS)
+    found = court.try_scenario(scenario, times * n_panels, added)
     records = []
     for way in WAYS:
         common = common_fields(court, scenario, way, stamp)
