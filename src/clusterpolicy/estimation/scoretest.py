@@ -130,7 +130,9 @@ class Weights:
 
     def studentised(self, score: np.ndarray, variance: np.ndarray, pooled: float) -> np.ndarray:
         """Return the squared statistics that go with scores and variances (:meth:`moments`)."""
-        average = np.nanmean(variance / self.norm, axis=1, keepdims=True)
+        is_known = ~np.isnan(self.norm)
+        inverse = np.divide(1, self.norm, out=np.zeros_like(self.norm), where=is_known)
+        average = (variance @ inverse)[:, None] / max(is_known.sum(), 1)
         variance = variance + pooled * average * np.nan_to_num(self.norm)
         squares = np.divide(score**2, variance, out=np.zeros_like(score), where=variance > 0)
         return squares / self.critical

@@ -23,7 +23,7 @@ from clusterpolicy.panel import Study
 
 DRIFTS = (0.0, 0.005, 0.01, 0.02)  # growth a year by which targeted cells are ahead
 PANELS = 500
-DRAWS = 499
+DRAWS = 299
 MEASURES = {
     "warning": "test of the years before the term rejects",
     "band": "band of the event study leaves out zero in some year",

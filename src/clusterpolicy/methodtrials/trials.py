@@ -22,16 +22,19 @@ from clusterpolicy.methodtrials.estimators import BLOCK, BY_PLACE, DECLARED, FIR
 from clusterpolicy.panel import Study
 
 PANELS = 2_000
-POWER_PANELS = 1_000  # the first of them, with each effect
+POWER_PANELS = 600  # the first of them, with each effect
+# At equal size power hangs on how well the level is known, most where few units are targeted: there
+# such panels are drawn so many times over.
+FEW_UNITS, MORE_PANELS = 10, 3
 BIAS_PANELS = 300  # the first of them: estimates cost a second fit
 REFIT_PANELS, REFIT_DRAWS = 100, 99  # a fit for each draw: one sample, few panels
 POOL = 9_999  # reassignments, as in the reports; each chunk of panels is tested with some of them
-DRAWS = 499
+DRAWS = 299
 CHUNK = 100  # panels that share draws
 CELLS_AT_A_TIME = 100_000  # panels of large samples come in smaller chunks
 LIMIT = 1 - LEVEL + 1e-9  # of p-values
 # Effects in the panels, percent, by term: from a few panels in which it is found to nearly all.
-POWER_EFFECTS = {1: (3, 5, 8, 10), 2: (10, 20, 30, 45), 3: (3, 5, 8, 12)}
+POWER_EFFECTS = {1: (5, 8, 10), 2: (10, 20, 30, 45), 3: (5, 8, 12)}
 ALIKE = 0.25  # share of variance that blocks and industries have in common in the harder panels
 DRIFT = 0.01  # growth a year by which targeted cells are ahead all along
 UNEVEN = 0.5  # standard deviation of the log scale of units
@@ -366,7 +369,11 @@ def try_court(
     """Try one scenario on one sample, and measure what every method found."""
     if scenario.meets_printed and np.isfinite(court.detectable):
         effects_pct = (*effects_pct, percent(court.detectable))
-    found = court.try_scenario(scenario, n_panels, tuple(sorted(effects_pct)))
+    times = 1
+    if scenario.has_power and court.bench.assignments.n_targeted_units < FEW_UNITS:
+        times = MORE_PANELS
+    added = tuple(sorted(effects_pct))
+    found = court.try_scenario(scenario, times * n_panels, added)
     records = []
     for way in WAYS:
         common = common_fields(court, scenario, way, stamp)
