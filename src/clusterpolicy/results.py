@@ -261,7 +261,7 @@ def estimate_term(study: Study, number: int, draws: int = inference.DRAWS) -> pd
         own = estimate_sample(sample, common, study, draws)
         for design in designs:
             records += [_on_clock(record, design.term.clock) for record in own]
-    return _adjust_readings(to_frame(records))
+    return _adjust_readings(_cap_checks(to_frame(records)))
 
 
 def _same_years(designs: list[effects.Design]) -> list[list[effects.Design]]:
@@ -272,6 +272,18 @@ def _same_years(designs: list[effects.Design]) -> list[list[effects.Design]]:
         key = (*years, design.base, design.fields_map, design.sample)
         groups.setdefault(key, []).append(design)
     return list(groups.values())
+
+
+def _cap_checks(table: pd.DataFrame) -> pd.DataFrame:
+    """Give no check a better grade than the main estimate of its term, clock and reading."""
+    mains = table[(table["role"] == "main") & (table["design"] == "triple difference")]
+    keys = ["term", "clock", "fields_map"]
+    highest = mains.set_index(keys)["grade"]
+    of_main = highest.reindex(pd.MultiIndex.from_frame(table[keys])).to_numpy()
+    is_known = np.isfinite(of_main.astype(float))
+    return table.assign(
+        grade=np.where(is_known, np.fmin(table["grade"], of_main), table["grade"]).astype(int)
+    )
 
 
 def _adjust_readings(table: pd.DataFrame) -> pd.DataFrame:

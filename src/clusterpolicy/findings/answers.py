@@ -7,7 +7,7 @@ import pandas as pd
 
 from clusterpolicy import effects, evidence, policy
 from clusterpolicy.checks import rules
-from clusterpolicy.panel import Study
+from clusterpolicy.panel import Study, events_of_cell
 from clusterpolicy.results import (
     PRETREND_BLIND,
     PRETREND_LEVEL,
@@ -31,6 +31,8 @@ from clusterpolicy.wording import (
 AGREEMENT = 1e-8
 OTHER_MAP = {"broad": "narrow", "narrow": "broad"}
 NEW_TARGETS_TERM, LAST_TERM = 2, 3
+# Outcomes whose gains are told in the opening line; all are in data/results/ruled-out-N.csv.
+DRAWN_GAINS = ("product", "establishments", "employees")
 # With as many targeted units or fewer, turning their signs alone allows no p-value below 5 percent.
 FEW = 5
 TOO_FEW_UNITS = (
@@ -74,15 +76,36 @@ def answer_term(
     """
     main = main_estimate(results, term.number, term.clock, fields_map)
     other = main_estimate(results, term.number, term.clock, OTHER_MAP[fields_map])
-    first = [*hinges(study, results, main), effect_sentence(main), _loss(results, main)]
+    first = [
+        *hinges(study, results, main),
+        effect_sentence(main),
+        _loss(results, main),
+        ruled_out_sentence(study, results, term.number, term.clock),
+    ]
     return [
-        " ".join(first).rstrip(),
+        " ".join(filter(None, first)),
         f"{_targets(study, term, main)} They are compared {COMPARED[term.number]}.",
         f"In the {OTHER_MAP[fields_map]} reading of the fields the difference is "
         f"{format_estimate(other)}. {curve}",
         pretrend_sentence(main),
         _verdicts(phrases),
     ]
+
+
+def ruled_out_sentence(study: Study, results: pd.DataFrame, term: int, clock: str) -> str:
+    """Say which gains no reading and no base leaves room for; nothing where one of them does."""
+    table = evidence.ruled_out(results)
+    rows = table[(table["term"] == term) & (table["clock"] == clock) & table["gain_above"].notna()]
+    outcomes = study.outcomes.set_index("outcome")
+    said = [
+        f"in {outcomes.at[row.outcome, 'label']} above {format_number(row.gain_above, 1)} "
+        f"{outcomes.at[row.outcome, 'effect_unit']}"
+        for row in rows.itertuples()
+        if row.outcome in DRAWN_GAINS
+    ]
+    if not said:
+        return ""
+    return f"In every reading and base a gain {', or '.join(said)} does not fit the figures."
 
 
 def hinges(study: Study, results: pd.DataFrame, main: pd.Series) -> list[str]:
@@ -96,15 +119,27 @@ def hinges(study: Study, results: pd.DataFrame, main: pd.Series) -> list[str]:
         base=main["base"],
         outcome=main["outcome"],
     )
-    return influence_sentences(main, without, lambda cell: name_of_cell(study, main["base"], cell))
+    years = tuple(
+        int(span.split("-")[end])
+        for span, end in ((main["baseline_years"], 0), (main["term_years"], 1))
+    )
+    return influence_sentences(
+        main, without, lambda cell: name_of_cell(study, main["base"], cell, years)
+    )
 
 
-def name_of_cell(study: Study, base: str, cell: str) -> str:
-    """Return prefecture and industry of a cell in words, e.g. ``"Aomori, non-ferrous metals"``."""
+def name_of_cell(study: Study, base: str, cell: str, years: tuple[int, int]) -> str:
+    """Return prefecture and industry of a cell in words, with what is known of its plants.
+
+    E.g. ``"Aomori, non-ferrous metals (FY2006: the nuclear fuel reprocessing plant ...)"``.
+    """
     place, industry = cell.split(" ", 1)
     prefectures = study.prefectures.set_index("pref_code")["name_en"]
     industries = study.industries[study.industries["base"] == base].set_index("industry")["name_en"]
-    return f"{prefectures.get(place, place)}, {industries.get(industry, industry).lower()}"
+    name = f"{prefectures.get(place, place)}, {industries.get(industry, industry).lower()}"
+    events = events_of_cell(study, place, industry, years)
+    known = [f"FY{row.first_fy}: {row.what}" for row in events.itertuples()]
+    return f"{name} ({'; '.join(known)})" if known else name
 
 
 def weigh_term(
@@ -459,8 +494,8 @@ def _strength(main: pd.Series) -> str:
     return (
         f"{format_number(main['n_observations'])} figures of the prefectural accounts, "
         f"{format_number(main['n_targeted'])} targeted cells against "
-        f"{format_number(main['n_cells'] - main['n_targeted'])} others of the same prefectures and "
-        f"industries: {format_estimate(main)}, grade {main['grade']} of 5{_why_grade(main)}."
+        f"{format_number(main['n_cells'] - main['n_targeted'])} that were not targeted: "
+        f"{format_estimate(main)}, grade {main['grade']} of 5{_why_grade(main)}."
     )
 
 

@@ -118,10 +118,11 @@ def effect_sentence(profile: Profile, record: pd.Series) -> str:
 
 def _seen(profile: Profile, record: pd.Series) -> str:
     if record["low"] > 0 or record["high"] < 0:
-        count = len(profile.study.projects_of_term(profile.term.number))
+        projects = profile.study.projects_of_term(profile.term.number)
+        count = projects["prefectures"].nunique()
         return (
-            f"a difference is detectable, as it would be by chance for about one of {count} "
-            "projects, and totals hold all manufacturing, not its cells alone"
+            "the interval leaves out zero, as it would by chance for about one in twenty of the "
+            f"{count} territories tested, and totals hold all manufacturing, not its cells alone"
         )
     seen = f"{format_number(record['mde'], 1)} {record['unit']}"
     return f"no difference detectable; one above {seen} would have been seen"
