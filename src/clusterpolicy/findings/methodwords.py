@@ -144,6 +144,16 @@ def _printed_line(tried: pd.DataFrame) -> str:
     )
 
 
+def choice_sentence() -> str:
+    """Say what a test had to keep to be declared."""
+    return (
+        f"To be declared a test had to reject in at least {_number(LEAST_SIZE, 0)} and at most "
+        f"{_number(MOST_SIZE)} percent of panels without an effect wherever {ENOUGH_UNITS} or more "
+        "units are targeted, but for a shock to all targets of a block; of those that do, the one "
+        "that finds the smallest effects."
+    )
+
+
 def choice_rows(tried: pd.DataFrame) -> dict:
     """Return the candidates for the declared test, as arguments of ``tables.plain_table``."""
     rows = []

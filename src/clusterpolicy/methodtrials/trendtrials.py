@@ -23,7 +23,8 @@ from clusterpolicy.panel import Study
 
 DRIFTS = (0.0, 0.005, 0.01, 0.02)  # growth a year by which targeted cells are ahead
 PANELS = 500
-DRAWS = 299
+DRAWS = 499
+CHUNK = 20  # panels that share draws: few, or what their draws have in common would show
 MEASURES = {
     "warning": "test of the years before the term rejects",
     "band": "band of the event study leaves out zero in some year",
@@ -121,8 +122,8 @@ def try_trends(
     p_before: dict[float, list] = {drift: [] for drift in DRIFTS}
     estimates: dict[float, list] = {drift: [] for drift in DRIFTS}
     p_all = []
-    for start in range(0, n_panels, court.chunk):
-        n = min(court.chunk, n_panels - start)
+    for start in range(0, n_panels, CHUNK):
+        n = min(CHUNK, n_panels - start)
         paths = simulation.draw_paths(court.frame, court.process, n, rng)
         changes = np.einsum("pcy,cy->pc", paths, court.frame.windows)
         chosen = np.r_[0, rng.integers(1, inference.YEAR_DRAWS + 1, draws)]
