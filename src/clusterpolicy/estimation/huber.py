@@ -159,7 +159,10 @@ def fit(
         for known, found in zip(whole[1:], solved[1:], strict=True):
             known[rows] = found
         new = outcome[rows] - solved.fitted
-        largest = np.abs((new - residual[rows]) * root).max(axis=1)
+        # Where all cells of a place are clipped its effect may drift on; their scores stand still.
+        bounds = k * scale[rows, None]
+        before = np.clip(residual[rows] * root, -bounds, bounds)
+        largest = np.abs(np.clip(new * root, -bounds, bounds) - before).max(axis=1)
         residual[rows], scale[rows] = new, _scale(new * root)
         active[rows] = (largest > tolerance * scale[rows]) & (scale[rows] > exact[rows])
         has_grown = is_newton[rows] & (largest >= last[rows])

@@ -1,5 +1,7 @@
 """How large an effect the declared test would find, in panels as uneven as the figures are."""
 
+import math
+
 import numpy as np
 
 from clusterpolicy.estimation import huber
@@ -9,9 +11,7 @@ DRAWS = 499  # of those of the test; all of them if it has fewer
 CLOSE = 1e-3  # of the residuals, in scales: shares of panels need no more
 LARGEST = 1.5  # the largest effect tried, in logs
 HALVINGS = 10
-# Without refitting, the effect that is found comes out a little too small: it is looked for again
-# from there on, by so many steps of this size, with every panel refitted.
-STEPS, STEP = 25, 0.04
+STRETCH, REFINEMENTS = 1.2, 3  # of the search with every panel refitted
 
 
 class PowerTrial:
@@ -50,16 +50,27 @@ class PowerTrial:
         for _ in range(HALVINGS):
             middle = (few + many) / 2
             few, many = (middle, many) if first_step(middle) < power else (few, middle)
-        before = None
-        for effect in many * (1 + STEP * np.arange(-1, STEPS)):
-            reached = self.power(effect)
-            if reached >= power and before is not None:
-                short = (power - before[1]) / max(reached - before[1], SAME)
-                return float(before[0] + short * (effect - before[0]))
-            if reached >= power:
-                return float(effect)
-            before = effect, reached
-        return float("inf")
+        # Refitted, the effect that is found is a little larger, or much larger with few units.
+        few, many = self._bracket(many, power)
+        if math.isinf(many):
+            return many
+        for _ in range(REFINEMENTS):
+            middle = (few + many) / 2
+            few, many = (middle, many) if self.power(middle) < power else (few, middle)
+        return float(many)
+
+    def _bracket(self, guess: float, power: float) -> tuple[float, float]:
+        """Return an effect found too rarely and one found with `power`, around a guess."""
+        few, many = guess / STRETCH, guess
+        if self.power(many) >= power:
+            while self.power(few) >= power and few > SAME:
+                few, many = few / STRETCH, few
+            return few, many
+        while many < LARGEST:
+            few, many = many, many * STRETCH
+            if self.power(many) >= power:
+                return few, many
+        return few, math.inf
 
     def _first_step(self):
         """Return the power at an effect to first order: panels are fitted once, without it."""
