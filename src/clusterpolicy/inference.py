@@ -30,7 +30,7 @@ POWER_PANELS = 300  # in which the effect that would be found is looked for
 LARGE = 1_000  # cells; a sample with more is tried in fewer panels
 FEWER_PANELS = 150
 # Of each year before the term, whose mean is taken: in a large sample a panel takes long.
-YEAR_PANELS = {False: 150, True: 50}
+YEAR_PANELS = 150
 
 
 @dataclass(frozen=True)
@@ -425,8 +425,11 @@ def pretrend_test(sample: Sample, assignments: Assignments, level: float = LEVEL
         return PretrendTest(float("nan"), float("nan"))
     joint = JointTest.of([np.sqrt(test.squares(np.zeros(1))[0]) for test in tests])
     level_of_each = joint.level_of_each(level)
-    panels = YEAR_PANELS[len(assignments.actual) > LARGE]
-    found = [detectable_effect(each, panels=panels, level=level_of_each) for each in tests]
+    is_large = len(assignments.actual) > LARGE  # then to first order: a year is a side remark
+    found = [
+        PowerTrial(each, YEAR_PANELS, SEED, level_of_each).find(POWER, not is_large)
+        for each in tests
+    ]
     return PretrendTest(joint.p_value, float(np.mean(found)))
 
 

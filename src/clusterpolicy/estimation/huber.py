@@ -162,9 +162,10 @@ def fit(
         # Where all cells of a place are clipped its effect may drift on; their scores stand still.
         bounds = k * scale[rows, None]
         before = np.clip(residual[rows] * root, -bounds, bounds)
-        largest = np.abs(np.clip(new * root, -bounds, bounds) - before).max(axis=1)
+        moved = np.abs(np.clip(new * root, -bounds, bounds) - before).max(axis=1)
+        largest = np.abs((new - residual[rows]) * root).max(axis=1)
         residual[rows], scale[rows] = new, _scale(new * root)
-        active[rows] = (largest > tolerance * scale[rows]) & (scale[rows] > exact[rows])
+        active[rows] = (moved > tolerance * scale[rows]) & (scale[rows] > exact[rows])
         has_grown = is_newton[rows] & (largest >= last[rows])
         resume[rows[has_grown]] = step + pause[rows[has_grown]]
         pause[rows[has_grown]] *= 2

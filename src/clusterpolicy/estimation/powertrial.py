@@ -43,13 +43,23 @@ class PowerTrial:
         test = self._test
         return self._rejected(test.score(self._outcome + effect * test.actual, CLOSE))
 
-    def find(self, power: float) -> float:
-        """Return the smallest effect (in logs) found with `power`; infinite if none is."""
+    def find(self, power: float, is_refitted: bool = True) -> float:
+        """Return the smallest effect (in logs) found with `power`; infinite if none is.
+
+        Parameters
+        ----------
+        power : float
+        is_refitted : bool
+            Whether every panel is fitted anew with the effect; else the answer is one to first
+            order, a little too small.
+        """
         few, many = 0.0, LARGEST
         first_step = self._first_step()
         for _ in range(HALVINGS):
             middle = (few + many) / 2
             few, many = (middle, many) if first_step(middle) < power else (few, middle)
+        if not is_refitted:
+            return many
         # Refitted, the effect that is found is a little larger, or much larger with few units.
         few, many = self._bracket(many, power)
         if math.isinf(many):
