@@ -190,6 +190,51 @@ def test_the_second_term_says_whose_cells_are_judged():
     assert "1 cells that term 1 had targeted" in text
 
 
+OUTCOMES = pd.DataFrame(
+    [
+        ("product", "output", "percent"),
+        ("employees", "jobs", "percent"),
+        ("last_plant_lost", "share that lost its last plant", "percentage points"),
+    ],
+    columns=["outcome", "label", "effect_unit"],
+)
+
+
+def ruled_out(*rows):
+    study = SimpleNamespace(outcomes=OUTCOMES)
+    return answers.ruled_out_sentence(study, frame(*rows), 1, "funded")
+
+
+def test_what_is_ruled_out_is_the_largest_gain_that_any_reading_or_base_leaves():
+    rows = records(1, {"high": 4.0}, {"high": 6.04}, {"high": 7.26})
+    assert ruled_out(rows) == (
+        "In every reading and base a gain in output above 7.3 percent does not fit the figures."
+    )
+
+
+def test_gains_of_other_outcomes_are_ruled_out_by_their_own_names():
+    of_jobs = [
+        record(1, high=9.0, outcome="employees", fields_map=each, result_id=f"jobs-{each}")
+        for each in policy.FIELDS_MAPS
+    ]
+    of_shares = record(1, outcome="last_plant_lost", result_id="share")  # not a gain
+    assert ruled_out(records(1), of_jobs, of_shares) == (
+        "In every reading and base a gain in jobs above 9.0 percent, or in output above 3.0 "
+        "percent does not fit the figures."
+    )
+
+
+@pytest.mark.parametrize(
+    "change", [{"status": "not estimable"}, {"high": math.inf}, {"pretrend_p": 0.05}]
+)
+@pytest.mark.parametrize("position", [0, 1, 2])
+def test_nothing_is_ruled_out_where_one_reading_or_base_leaves_it_open(position, change):
+    changes = [{}, {}, {}]
+    changes[position] = change
+    assert ruled_out(records(1, *changes)) == ""
+    assert ruled_out(records(2)) == ""  # no estimate of the term at all
+
+
 # ---- The whole policy -------------------------------------------------------------------------
 
 

@@ -202,6 +202,24 @@ def test_a_year_that_is_missing_does_not_count_as_growth():
         assert left == pytest.approx(np.zeros_like(left), abs=1e-6)
 
 
+def test_a_targeted_cell_that_misses_a_crisis_year_is_not_told_as_growth():
+    """All fell by 1 in 2003 alone and nothing else happened; one figure of that year is hidden."""
+    names = [f"{p} {i}" for p in ("Aomori", "Iwate", "Akita") for i in ("food", "steel", "paper")]
+    flat = {2000: 2.0, 2001: 2.0, 2002: 2.0, 2003: 1.0}
+    values = pd.DataFrame([flat] * len(names), names)
+    values.loc["Aomori steel", 2003] = np.nan
+    sample = small_sample(values, ["Aomori steel"], first_term_year=2002)
+    changes = effects.cell_changes(sample)
+    own = sample.cells["is_targeted"].to_numpy()
+    assert own.sum() == 1
+    layout = changes.layout
+    fit = huber.fit(layout, changes.change[None], own.astype(float), k=huber.LEAST_SQUARES)
+    assert fit.slope[0] == pytest.approx(0, abs=1e-9)  # plain means would tell a gain of a half
+    kept = sample.rows[own[sample.rows.groupby(effects.CELL, sort=False).ngroup()]]
+    plain = kept.groupby("in_term")["log_outcome"].mean()
+    assert plain[True] - plain[False] == 0  # while all others fell by a half
+
+
 def test_on_a_complete_panel_least_squares_on_changes_is_the_triple_difference():
     sample = random_sample(np.random.default_rng(6), years=range(1998, 2004))
     changes = effects.cell_changes(sample)

@@ -286,6 +286,22 @@ def test_targets_of_whole_prefectures_are_not_estimable(real_study):
     )
 
 
+def _check_grades(found):
+    """No check has a better grade than the main estimate of its clock and reading."""
+    for _, own in found.groupby(["term", "clock", "fields_map"]):
+        main = results.choose(own, role="main").iloc[0]
+        assert own["grade"].max() <= main["grade"]
+        checks = results.choose(own, role="check")
+        assert len(checks) > 3
+        assert checks["grade"].eq(main["grade"]).all()  # nor a worse one: the design is the same
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_no_check_has_a_better_grade_than_the_main_estimate(real_study, number):
+    _check_grades(results.estimate_term(real_study, number, draws=99))
+
+
 def test_paths_that_differed_before_the_term_cost_a_grade(real_study, first_term):
     drifting = results.estimate_term(small_study(real_study, trend=0.05), 1, DRAWS)
     row = results.main_estimate(drifting, 1, "funded", "broad")
@@ -293,6 +309,7 @@ def test_paths_that_differed_before_the_term_cost_a_grade(real_study, first_term
     assert row["grade"] == 2
     of_years = results.choose(drifting, "event study", clock="funded", fields_map="broad")
     assert of_years["grade"].eq(2).all()
+    _check_grades(drifting)
     flat = results.main_estimate(first_term, 1, "funded", "broad")
     assert flat["pretrend_p"] > results.PRETREND_LEVEL
     assert flat["grade"] == 3
