@@ -114,7 +114,7 @@ def test_the_verdict_is_the_weaker_of_those_with_and_without_the_most_influentia
 
 
 def test_no_other_interval_than_the_printed_one_decides():
-    own = {"uneven_p": 0.001, "strict_low": -50.0, "strict_high": 50.0, "wild_low": -50.0}
+    own = {"block_low": -50.0, "block_high": 50.0, "block_p": 0.9, "wild_low": -50.0}
     assert judged(evidence.judge_gain, **own) == SUPPORTED
 
 
