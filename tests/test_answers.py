@@ -98,7 +98,8 @@ def test_a_term_opens_with_five_lines(study):
         "No effect can be shown: from FY1996-2000 to FY2001-05 the output of targeted cells grew "
         "0.8 percent more than that of comparable cells, and anything from −2.6 to 4.3 percent "
         "is in keeping with the figures (95 % interval; p = 0.64). An effect of 4.8 percent would "
-        "have been found four times in five.",
+        "have been found four times in five. In every reading and base a gain in output above 5.0 "
+        "percent does not fit the figures.",
         "Launch Period (立ち上げ期), FY2001-05 on the funded clock. Its aims: form networks. "
         "2 projects covered 2 prefectures. In the broad reading of their fields 300 of the 600 "
         "cells compared are targeted. They are compared with the five fiscal years before the "
