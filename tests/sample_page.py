@@ -14,7 +14,7 @@ RECORD = {
     "result_id": "t1-funded-broad-b2000-all-cells",
     "term": 1,
     "outcome": "product",
-    "outcome_label": "product",
+    "outcome_label": "output",
     "design": "triple difference",
     "role": "main",
     "base": "b2000",

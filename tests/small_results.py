@@ -65,7 +65,7 @@ def record(term=1, estimate=1.0, low=-1.0, high=3.0, **changes):
     """Return one record, the main triple difference of a term unless changed."""
     plain = {
         "outcome": "product",
-        "outcome_label": "nominal product of the cell",
+        "outcome_label": "output",
         "design": "triple difference",
         "role": "main",
         "base": {1: "b2000", 2: "b2005", 3: "b2005"}[term],

@@ -31,10 +31,12 @@ def study():
         [("1", "budget", "46.5"), ("1", "objective", "Form networks"), ("2", "objective", "Grow")],
         columns=["term", "indicator", "value"],
     )
+    outcomes = pd.DataFrame({"outcome": ["product"], "label": "output", "effect_unit": "percent"})
     return SimpleNamespace(
         projects=projects,
         targets=targets,
         term_facts=facts,
+        outcomes=outcomes,
         projects_of_term=lambda term: policy.projects_of_term(projects, term),
     )
 
@@ -96,7 +98,8 @@ def test_a_term_opens_with_five_lines(study):
         "No effect can be shown: from FY1996-2000 to FY2001-05 the output of targeted cells grew "
         "0.8 percent more than that of comparable cells, and anything from −2.6 to 4.3 percent "
         "is in keeping with the figures (95 % interval; p = 0.64). An effect of 4.8 percent would "
-        "have been found four times in five.",
+        "have been found four times in five. In every reading and base a gain in output above 5.0 "
+        "percent does not fit the figures.",
         "Launch Period (立ち上げ期), FY2001-05 on the funded clock. Its aims: form networks. "
         "2 projects covered 2 prefectures. In the broad reading of their fields 300 of the 600 "
         "cells compared are targeted. They are compared with the five fiscal years before the "
@@ -144,7 +147,7 @@ def test_what_speaks_for_and_against_a_term_is_weighed():
     )
     assert answers.weigh_term(rows, PHRASES, LAUNCH, "broad") == {
         "strongest": "6,000 figures of the prefectural accounts, 300 targeted cells against 300 "
-        "others of the same prefectures and industries: +0.8 percent (−2.6 to 4.3), grade 3 of 5.",
+        "that were not targeted: +0.8 percent (−2.6 to 4.3), grade 3 of 5.",
         "doubt": "Which industries a field means is our reading, and the accounts were rebased: "
         "the estimate is −1.2 percent (−7.0 to 5.0) in the narrow reading and +2.5 percent (−1.0 "
         "to 6.0) in base 1995.",
@@ -314,20 +317,23 @@ CHECKED = {
     "wild_low": -2.0,
     "wild_high": 2.0,
     "wild_p": 0.4,
-    "strict_low": -9.0,
-    "strict_high": 8.0,
-    "strict_p": 0.6,
-    "uneven_ratio": 2.56,
-    "std_error": 1.7,
+    "block_low": -9.0,
+    "block_high": 8.0,
+    "block_p": 0.6,
+    "least_squares": 1.25,
+    "effective_targeted": 9.9,
 }
 
 
-def test_the_cross_checks_say_how_much_the_units_of_the_estimate_vary():
-    uneven_p = 0.05
-    text = answers.crosscheck_sentence(frame(record(**CHECKED, uneven_p=uneven_p)).iloc[0])
-    assert "wild cluster bootstrap with an interval from −2.0 to 2.0 percent (p = 0.40)" in text
-    assert f"vary 2.6 times as much as those of other assignments (p = {uneven_p:.3f})" in text
+@pytest.mark.parametrize(("n_units", "floor"), [(5, "p = 0.063"), (6, None)])
+def test_the_cross_checks_say_what_the_estimate_rests_on(n_units, floor):
+    text = answers.crosscheck_sentence(frame(record(**CHECKED, n_units=n_units)).iloc[0])
     assert "the interval is −9.0 to 8.0 percent (p = 0.60)." in text
+    assert "Without clipping the estimate is +1.3 percent" in text
+    assert "wild cluster bootstrap of it by prefecture runs −2.0 to 2.0 percent (p = 0.40)" in text
+    assert f"on 300 targeted cells in {n_units} units, worth 9.9 equal ones." in text
+    assert ("So few units allow no smaller p-value" in text) == bool(floor)
+    assert floor is None or f"than {floor} if only the signs" in text
 
 
 @pytest.mark.parametrize(("against", "turned"), [(-1.8, True), (2.4, False)])
@@ -358,9 +364,9 @@ def test_cells_of_both_terms_are_told_in_the_second_term_only():
 def test_what_was_declared_is_said_from_the_tables(real_study):
     rows = frame(records(1, {"draws": 9_999, "smallest_p": 0.0002}))
     text = answers.declared_sentence(real_study, rows, rows.iloc[0])
-    assert "the primary outcome is the nominal product of the cell; a difference below 5" in text
+    assert "the primary outcome is output; a difference below 5" in text
     assert "one percentage point of growth a year" in text
-    assert "employees of the cell" in text
+    assert "Secondary outcomes: shipments; jobs; plants;" in text
     assert "for the 2 readings of the fields" in text
     assert "reassigned 9,999 times; no p-value can be below 0.0002," in text
 

@@ -107,14 +107,14 @@ def test_paths_that_differed_before_the_term_cannot_be_judged(judge):
 def test_the_verdict_is_the_weaker_of_those_with_and_without_the_most_influential_cell(
     without, verdict
 ):
-    row = results.to_frame([record(low=1.0, high=3.0)]).iloc[0]
     names = ("without_estimate", "without_low", "without_high")
-    row = pd.concat([row, pd.Series(dict(zip(names, without, strict=True)))])
+    own = dict(zip(names, without, strict=True))
+    row = results.to_frame([record(low=1.0, high=3.0, **own)]).iloc[0]
     assert evidence.judge_record(row, MARGIN, evidence.judge_gain) == verdict
 
 
 def test_no_other_interval_than_the_printed_one_decides():
-    own = {"uneven_p": 0.001, "strict_low": -50.0, "strict_high": 50.0, "wild_low": -50.0}
+    own = {"block_low": -50.0, "block_high": 50.0, "block_p": 0.9, "wild_low": -50.0}
     assert judged(evidence.judge_gain, **own) == SUPPORTED
 
 

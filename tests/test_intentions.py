@@ -23,6 +23,7 @@ def judged(study, grade_of):
 def main_record(term, low, high, status="estimated"):
     return {
         "result_id": f"t{term}",
+        "outcome": "product",
         "design": "triple difference",
         "role": "main",
         "term": term,

@@ -85,6 +85,12 @@ def choose(name, table):
     return sorted(place for place in chosen if is_told(table, *place))
 
 
+def is_one_of_two(name, table, line):
+    """Say whether a row tells two years only: which of them slipped nothing can tell."""
+    is_wide = rules.RULES[name].fiscal_years is not None
+    return is_wide and sum(is_told(table, line, each) for each in checking.year_columns(table)) == 2
+
+
 def slipped(text, times):
     if times > 1 and "." not in text:
         return f"{text}000"
@@ -111,6 +117,8 @@ def test_three_zeros_are_found_in_every_table_of_money(raw_tables, name):
             with pytest.raises(sources.DataFault) as fault:
                 first_fault(raw_tables, name, changed)
             where = f"{name}.csv:{line}: column {column}: found"
+            if is_one_of_two(name, table, line):
+                where = f"{name}.csv:{line}: column "
             assert where in str(fault.value), (times, str(fault.value))
 
 

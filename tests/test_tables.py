@@ -264,18 +264,17 @@ def test_every_field_of_a_record_can_be_reached_from_the_page():
     record = dataclasses.asdict(results.Estimate(**RECORD))
     saved = saved_csv(read(tables.check_numbers_table(pd.DataFrame([record]))))
     assert {*saved[0]} >= {*record}
-    fields = {"strict_low": -9.5, "strict_high": 8.5, "strict_p": 0.7, "band_low": -12.0}
+    fields = {"band_low": -12.0, "band_high": 13.0, "adjusted_p": 0.7}
     grid = read(tables.check_numbers_table(checked(**fields)))
     row = dict(zip(grid.rows[0], grid.rows[1], strict=True))
-    assert row["Strict interval from"] == "−9.50"
-    assert row["Strict to"] == "+8.50"
-    assert row["Strict p"] == "0.700"
-    assert row["Band from"] == "−12.00"
+    assert (row["Band from"], row["Band to"]) == ("−12.00", "+13.00")
+    assert row["p adjusted for its family"] == "0.700"
 
 
 def test_tests_are_listed_for_the_records_that_have_them():
     tested = {"pretrend_p": 0.165, "pretrend_detectable": 28.5, "breakdown": 0.5}
-    tested |= {"honest_low": -math.inf, "honest_high": 148.7, "uneven_ratio": 2.56, "wild_p": None}
+    tested |= {"honest_low": -math.inf, "honest_high": 148.7, "wild_p": None}
+    tested |= {"block_low": -9.5, "block_high": 8.5, "block_p": 0.7, "effective_targeted": 9.94}
     bare = {**RECORD, **dict.fromkeys(tested), "result_id": "bare"}
     rows = pd.DataFrame([{**RECORD, **tested}, bare])
     grid = read(tables.check_tests_table(rows))
@@ -285,7 +284,9 @@ def test_tests_are_listed_for_the_records_that_have_them():
     assert row["Difference it would find"] == "28.50"
     assert row["Breakdown, times the largest change before"] == "0.50"
     assert (row["Honest bounds from"], row["Honest bounds to"]) == ("−∞", "+148.70")
-    assert row["Variance of the units, times the average"] == "2.56"
+    assert (row["Interval by block from"], row["Interval by block to"]) == ("−9.50", "+8.50")
+    assert row["p by block"] == "0.700"
+    assert row["Effective targeted cells"] == "9.9"
 
 
 def test_phrase_matrix_draws_its_figures_from_the_records():

@@ -620,12 +620,12 @@ def choose(
     """Pick the rows of one design that meet `conditions` (column = value).
 
     Of the designs that are made for several outcomes only those of output, unless another
-    `outcome` is named; None for all.
+    `outcome` is named; None for all. Another `outcome` is looked for in every design.
     """
     chosen = results[results["design"] == design]
     if role is not None:
         chosen = chosen[chosen["role"] == role]
-    if outcome is not None and design in OF_OUTCOMES:
+    if outcome is not None and (design in OF_OUTCOMES or outcome != "product"):
         chosen = chosen[chosen["outcome"] == outcome]
     for column, value in conditions.items():
         chosen = chosen[chosen[column] == value]

@@ -216,7 +216,10 @@ def check_official_totals(raw: Mapping[str, pd.DataFrame], table_of: Mapping[str
 
 
 def check_events(raw: Mapping[str, pd.DataFrame]) -> Iterator[tuple[str, Fault]]:
-    """Find events of plants whose figures are not those of the cell they explain."""
+    """Find events of plants whose figures are not those of the cell they explain.
+
+    Of the industries that an event names, the first that its base has is that cell.
+    """
     for line, event in raw["plant_events"].iterrows():
         industries = event["industries"].split(";")
         for kind in ("cell", "sector"):
@@ -228,6 +231,7 @@ def check_events(raw: Mapping[str, pd.DataFrame]) -> Iterator[tuple[str, Fault]]
             ]
             if rows.empty:
                 continue
+            rows = rows.sort_values("industry", key=lambda names: names.map(industries.index))
             years = {"value_before": str(int(event["first_fy"]) - 1)}
             years["value_after"] = event["first_fy"]
             for column, year in years.items():

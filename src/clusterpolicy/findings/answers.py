@@ -361,7 +361,7 @@ def declared_sentence(study: Study, results: pd.DataFrame, main: pd.Series) -> s
     secondary = study.outcomes.loc[study.outcomes["role"] == "secondary", "label"]
     readings = label_designs(results)["fields_map"].nunique()
     return (
-        f"Declared before anything was estimated: the {outcome['role']} outcome is the "
+        f"Declared before anything was estimated: the {outcome['role']} outcome is "
         f"{outcome['label']}; a difference below {format_number(outcome['margin_percent'])} "
         f"percent either way counts as none ({outcome['margin_reason']}). Secondary outcomes: "
         f"{'; '.join(secondary)}. P-values are adjusted within families: "
