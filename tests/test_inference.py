@@ -311,12 +311,12 @@ def test_the_years_before_are_tested_together_by_the_smallest_of_their_p_values(
     assert found.p_value == joint.p_value
     level = joint.level_of_each(0.95)
     alone = [
-        inference.detectable_effect(tests[year], panels=inference.YEAR_PANELS[False], level=level)
+        inference.detectable_effect(tests[year], panels=inference.YEAR_PANELS, level=level)
         for year in (1998, 1999)
     ]
     assert found.detectable == pytest.approx(np.mean(alone))
     # A year among others must show more than it would have to alone.
-    assert alone[0] > inference.detectable_effect(tests[1998], panels=inference.YEAR_PANELS[False])
+    assert alone[0] > inference.detectable_effect(tests[1998], panels=inference.YEAR_PANELS)
 
 
 def test_the_difference_that_the_test_would_find_is_found_about_as_often_as_promised(small):
