@@ -5,12 +5,13 @@ import re
 import subprocess
 import sys
 
-import pandas as pd
 import pytest
 from conftest import ROOT, copy_repository
 
 from clusterpolicy import evidence, panel, results
+from clusterpolicy.finerdata import finer
 from clusterpolicy.findings import answers
+from clusterpolicy.otherdesigns import outcomes
 from clusterpolicy.run import paper
 from clusterpolicy.run.freshness import InputFault
 
@@ -60,7 +61,10 @@ def test_the_command_runs(command, copy):
 @pytest.mark.slow
 def test_the_answer_is_the_one_the_records_give(copy):
     study = panel.build(copy / "data/raw", copy / "data/clean")
-    records = pd.concat([results.estimate_term(study, term) for term in (1, 2, 3)])
+    census = finer.clean(panel.read_raw(copy / "data/raw"))
+    records = [results.estimate_term(study, term) for term in (1, 2, 3)]
+    records += [outcomes.estimate_outcomes(study, census, term) for term in (1, 2, 3)]
+    records = results.together(*records)
     phrases = evidence.phrase_matrix(study, records, "funded", "broad")
     lines = answers.answer_policy(records, phrases, "funded", "broad")
     assert between("answer") == "".join(f"- {line}\n" for line in lines)
