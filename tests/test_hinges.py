@@ -160,19 +160,19 @@ def test_without_the_plant_the_answer_of_the_second_term_is_the_same(real_study,
 @pytest.mark.slow
 def test_without_the_plant_every_phrase_has_the_same_verdict(real_study):
     changed = without_rokkasho(real_study)
+    """Of terms 1 and 2; in term 3 a plant missing until FY2009 would be one that opens then."""
     untouched = [records_of(real_study, 1, reading) for reading in policy.FIELDS_MAPS]
     untouched.append(records_of(real_study, 1, base="b1995"))
     verdicts = []
     for study in (real_study, changed):
         own = [
-            *(records_of(study, n, reading) for n in (2, 3) for reading in policy.FIELDS_MAPS),
+            *(records_of(study, 2, reading) for reading in policy.FIELDS_MAPS),
             records_of(study, 2, base="b2000"),
-            records_of(study, 3, base="b2011"),
         ]
         found = evidence.phrase_matrix(study, results.together(*untouched, *own), "funded", "broad")
         achieved = found[found["list"] == evidence.ACHIEVED]
         verdicts.append(achieved.set_index("phrase_id")["verdict"].to_dict())
-    assert len(verdicts[0]) > 5
+    assert verdicts[0]
     assert verdicts[0] == verdicts[1]
     assert evidence.CANNOT_JUDGE in verdicts[0].values()
 

@@ -17,7 +17,7 @@ CITIES = ("01100", "01203")
 MEASURES = ("establishments", "employees", "shipments_million_yen")
 PLAIN = {"establishments": 3.0, "employees": 30.0, "shipments_million_yen": 600.0}
 UNITS = pd.DataFrame(
-    [("g01", True), ("g02", False), ("g03", False)], columns=["industry", "is_targeted"]
+    {"industry": ["g01", "g02", "g03", "g04"], "is_targeted": [True, False, False, False]}
 ).assign(block="Hokkaido", is_apart=False)
 STUDY = SimpleNamespace(prefectures=pd.DataFrame({"pref_code": ["01"], "block": ["Hokkaido"]}))
 
@@ -50,7 +50,7 @@ def cells_of(sample):
 
 
 ALL = [(city, industry) for city in CITIES for industry in ("g01", "g02", "g03")]
-THREE = ("g01", "g02", "g03")
+THREE, FOUR = ("g01", "g02", "g03"), ("g01", "g02", "g03", "g04")
 
 # ---- Which municipalities and cells count -------------------------------------------------------
 
@@ -77,10 +77,11 @@ def test_a_cell_suppressed_in_one_year_counts_in_none(outcome, measure, year):
     assert cells_of(sample_of(outcome, tables)) == ALL[:-1]
 
 
-def test_a_figure_suppressed_outside_the_years_does_no_harm():
+@pytest.mark.parametrize(("figure", "status"), [(np.nan, "hidden"), (30.0, "observed")])
+def test_a_figure_outside_the_years_does_no_harm(figure, status):
     tables = census(industries=THREE)
-    late = tables.municipal_groups.query("year == 2006").assign(
-        year=2007, employees=np.nan, employees_status="hidden"
+    late = tables.municipal_groups.query("year == 2006 and muni_code_2015 == '01203'").assign(
+        year=2007, employees=figure, employees_status=status
     )
     tables.municipal_groups = pd.concat([tables.municipal_groups, late])
     assert cells_of(sample_of("employees", tables)) == ALL
@@ -162,17 +163,18 @@ def events_of(outcome, tables):
 
 
 def test_a_cell_lost_its_last_plant_if_it_had_some_all_along_and_none_at_the_end():
-    assert events_of(outcomes.LOST, census(EVENTS, industries=THREE)) == {
+    assert events_of(outcomes.LOST, census(EVENTS, industries=FOUR)) == {
         ("01100", "g01"): 1,
         ("01100", "g02"): 0,
         ("01100", "g03"): 0,
-    }
+        ("01100", "g04"): 0,
+    }  # the fourth of the other city is the only one at risk there
 
 
 @pytest.mark.parametrize("is_printed", [True, False])
 def test_a_cell_got_a_first_plant_if_it_had_none_before_and_some_at_the_end(is_printed):
     """Also where the census has no line, because there was nothing to print."""
-    tables = census(EVENTS, industries=THREE)
+    tables = census(EVENTS, industries=FOUR)
     if not is_printed:
         tables.municipal_groups = tables.municipal_groups.query("establishments > 0")
     assert events_of(outcomes.GAINED, tables) == {("01203", "g02"): 1, ("01203", "g03"): 0}
@@ -189,9 +191,6 @@ def test_shares_are_compared_in_percentage_points_by_hand():
 
 
 # ---- Precision ----------------------------------------------------------------------------------
-
-
-FOUR = ("g01", "g02", "g03", "g04")
 
 
 @pytest.fixture(scope="module")
