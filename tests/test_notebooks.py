@@ -19,7 +19,7 @@ TOUCHES_FILES = re.compile(r"open|Path|read_(csv|parquet|excel|json)|to_(csv|par
 NOT_A_RESULT = re.compile(
     r"`[^`]*`|\$[^$]*\$|\]\([^)]*\)"  # code, formulas, link targets
     r"|\b(FY ?)?(19|20)\d\d([-–](19|20)?\d\d)?(?![\d,.]\d)\b"  # years and spans of years
-    r"|\b(terms?|section|step|table|figure|rung|grade|grade above|rev\.|note) ?\d+(–\d+)?\b"
+    r"|\b(terms?|section|step|table|figure|grade|grade above|rev\.|note) ?\d+(–\d+)?\b"
     r"|\b95 ?%|\b47 prefectures\b"
     r"|\b[A-Za-z]+[-_]?\d+\w*\b",  # names such as b2000 or A4
     re.IGNORECASE,

@@ -5,12 +5,13 @@ import re
 import subprocess
 import sys
 
+import pandas as pd
 import pytest
 from conftest import ROOT, copy_repository
 
 from clusterpolicy import evidence, panel, results
-from clusterpolicy.finerdata import finer
 from clusterpolicy.findings import answers
+from clusterpolicy.finerdata import finer
 from clusterpolicy.otherdesigns import outcomes
 from clusterpolicy.run import paper
 from clusterpolicy.run.freshness import InputFault
