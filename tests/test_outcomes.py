@@ -300,7 +300,9 @@ def test_an_estimate_of_jobs_can_never_be_printed_as_one_of_output(real_study, s
         assert (record["outcome_label"], record["unit"]) == (own["label"], own["effect_unit"])
         if record["status"] == "estimated":
             sentence = wording.effect_sentence(record)
-            assert f" the {own['label']} of newly targeted cells grew " in sentence
+            is_continued = record["sample"] == effects.CONTINUED
+            whose = effects.CONTINUED if is_continued else "newly targeted cells"
+            assert f" the {own['label']} of {whose} grew " in sentence
             assert f" {own['effect_unit']} is in keeping with the figures" in sentence
             assert "the output of newly" not in sentence
             assert own["effect_unit"] in wording.format_estimate(record)

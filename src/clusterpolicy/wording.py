@@ -200,7 +200,7 @@ def effect_sentence(record: Mapping[str, Any]) -> str:
     interval = format_interval(record["low"], record["high"])
     return (
         f"{_finding(record)}: from {_years(record['baseline_years'])} to "
-        f"{_years(record['term_years'])} the {_noun(record)} of {WHOSE[record['term']]} "
+        f"{_years(record['term_years'])} the {_noun(record)} of {_whose(record)} "
         f"grew {size} {direction} than that of comparable cells, and anything from {interval} "
         f"{record['unit']} is in keeping with the figures ({level} % interval; "
         f"{format_p(record['p_value'])}). {_seen(record)}"
@@ -245,6 +245,12 @@ def influence_sentences(
         f"No single cell moves the estimate more than {names(cell)}; without it, it is "
         f"{format_number(record['without_estimate'], 1, sign=True)} {record['unit']} ({ends}).",
     ]
+
+
+def _whose(record: Mapping[str, Any]) -> str:
+    """Say whose growth a record is of: cells of both terms are not newly targeted."""
+    sample = str(record["sample"])
+    return sample if sample.startswith("cells targeted") else WHOSE[record["term"]]
 
 
 def _noun(record: Mapping[str, Any]) -> str:

@@ -213,7 +213,19 @@ def estimate_outcomes(
         is_brief = design.term.clock != policy.CLOCKS[0]
         records += results.estimate_sample(sample, common, study, draws, is_brief)
     families = study.outcomes.set_index("outcome")["family"]
-    return adjust_within_family(results.to_frame(records), families)
+    return adjust_within_family(_cap_brief(results.to_frame(records)), families)
+
+
+def _cap_brief(records: pd.DataFrame) -> pd.DataFrame:
+    """Give an estimate of the other clock no better grade than that of the first one.
+
+    Its earlier years are not tested again, and being tested less is no merit.
+    """
+    first = records[(records["clock"] == policy.CLOCKS[0]) & (records["status"] == "estimated")]
+    keys = ["outcome", "fields_map", "base", "sample"]
+    highest = first.groupby(keys)["grade"].min()
+    known = highest.reindex(pd.MultiIndex.from_frame(records[keys])).to_numpy()
+    return records.assign(grade=np.fmin(records["grade"], known).astype(int))
 
 
 def _none(study: Study, design: Design, stamp: str) -> Estimate:
