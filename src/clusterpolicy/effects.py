@@ -233,7 +233,17 @@ def cell_sample(study: Study, design: Design) -> Sample:
     Returns
     -------
     Sample
+
+    Raises
+    ------
+    ValueError
+        If the design is of another outcome than output.
     """
+    if design.outcome != "product":
+        raise ValueError(
+            f"outcome: found {design.outcome!r}: the accounts hold output only: take its cells "
+            "from otherdesigns.outcomes or otherdesigns.services"
+        )
     cells = study.cells[
         (study.cells["base"] == design.base) & (study.cells["fields_map"] == design.fields_map)
     ]
