@@ -27,8 +27,7 @@ MIN_TARGETED_UNITS = 4
 MIN_OTHER_CELLS = 10
 MIN_ASSIGNMENTS = 100  # p-values of 0.01 are possible
 POWER_PANELS = 300  # in which the effect that would be found is looked for
-LARGE = 1_000  # cells; a sample with more is tried in fewer panels
-FEWER_PANELS = 150
+LARGE = 1_000  # cells; of a sample with more the effect is looked for to first order
 # Of each year before the term, whose mean is taken: in a large sample a panel takes long.
 YEAR_PANELS = 150
 
@@ -276,7 +275,7 @@ def summarise(test: ScoreTest, level: float = LEVEL) -> PermutationTest:
 def detectable_effect(
     test: ScoreTest,
     power: float = POWER,
-    panels: int | None = None,
+    panels: int = POWER_PANELS,
     seed: int = SEED,
     level: float = LEVEL,
 ) -> float:
@@ -285,23 +284,23 @@ def detectable_effect(
     In the panels every unit gets the residuals of some unit of its industry, with a random sign, so
     that units are as unlike as those of the figures are and the targeted ones are not taken for
     calmer, or wilder, than others; the effect is added to the targeted cells and the whole test is
-    made anew. Infinite if not even the largest effect tried is found often enough.
+    made anew, in samples of more than ``LARGE`` cells to first order (of municipal cells it is then
+    found in 78 to 84 percent). Infinite if not even the largest effect tried is found often enough.
 
     Parameters
     ----------
     test : ScoreTest
     power : float
-    panels : int, optional
-        Panels, the same for every effect; as many as the size of the sample allows if not given.
+    panels : int
+        Panels, the same for every effect.
     seed : int
     level : float
         Of the test.
     """
     if np.isnan(test.estimate):
         return float("nan")
-    if panels is None:
-        panels = FEWER_PANELS if len(test.actual) > LARGE else POWER_PANELS
-    return PowerTrial(test, panels, seed, level).find(power)
+    is_large = len(test.actual) > LARGE
+    return PowerTrial(test, panels, seed, level).find(power, not is_large)
 
 
 def smallest_detectable(spread: float, level: float = LEVEL, power: float = POWER) -> float:
@@ -425,11 +424,7 @@ def pretrend_test(sample: Sample, assignments: Assignments, level: float = LEVEL
         return PretrendTest(float("nan"), float("nan"))
     joint = JointTest.of([np.sqrt(test.squares(np.zeros(1))[0]) for test in tests])
     level_of_each = joint.level_of_each(level)
-    is_large = len(assignments.actual) > LARGE  # then to first order: a year is a side remark
-    found = [
-        PowerTrial(each, YEAR_PANELS, SEED, level_of_each).find(POWER, not is_large)
-        for each in tests
-    ]
+    found = [detectable_effect(each, panels=YEAR_PANELS, level=level_of_each) for each in tests]
     return PretrendTest(joint.p_value, float(np.mean(found)))
 
 
