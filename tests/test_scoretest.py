@@ -25,7 +25,7 @@ SHORT = (2000, 2001)  # one year before, one in the term
 class ByHand:
     """The test with statsmodels, ``lstsq`` and ``sqrtm``: every assignment partialled out anew."""
 
-    def __init__(self, changes, assignments, k=huber.K, pooled=0.5):
+    def __init__(self, changes, assignments, k=huber.K, pooled=0.4):
         self.changes, self.actual, self.k = changes, assignments.actual, k
         self.pooled = pooled
         self.unit, n_units = assignments.unit, assignments.n_units

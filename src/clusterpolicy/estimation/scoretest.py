@@ -18,7 +18,7 @@ from clusterpolicy.estimation.huber import ABSORBED_SHARE, Layout
 LEVEL = 0.95
 # Weight, in the scale of the statistic, of what units vary by on average over all assignments,
 # beside what those of one assignment vary by. Chosen on simulated panels (decision 0008).
-POOLED = 0.5
+POOLED = 0.4
 # Where p-values are taken on the way out from the estimate, in standard errors; then they are
 # refined between the last effect kept and the next one until it is known to this part of one.
 KNOTS = np.r_[np.arange(0.5, 4, 0.5), np.arange(4, 8, 1.0), 8, 10, 12, 16, 24, 40, 100]

@@ -21,8 +21,8 @@ from clusterpolicy.methodtrials import estimators, simulation
 from clusterpolicy.methodtrials.estimators import BLOCK, BY_PLACE, DECLARED, FIRST, PERMUTED, REFIT
 from clusterpolicy.panel import Study
 
-PANELS = 2_000
-POWER_PANELS = 600  # the first of them, with each effect
+PANELS = 5_000
+POWER_PANELS = 2_000  # the first of them, with each effect
 # At equal size power hangs on how well the level is known, most where few units are targeted: there
 # such panels are drawn so many times over.
 FEW_UNITS, MORE_PANELS = 10, 3
