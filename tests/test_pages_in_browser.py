@@ -41,7 +41,7 @@ STATES = {
     "320 px": {"viewport": {"width": 320, "height": 640}},
     "code open": {},
 }
-LARGEST_TYPICAL_PAGE = 440_000  # 400,000 once the pages of terms and the overview are redrawn
+LARGEST_TYPICAL_PAGE = 400_000
 
 
 @pytest.fixture(scope="module")
