@@ -79,6 +79,20 @@ def test_all_reports_are_built_and_then_left_alone(study, mode):
     assert study.pages() == pages
 
 
+@pytest.mark.parametrize("mode", ["fork", "plain"])
+def test_a_page_is_made_again_of_the_kept_notebook_without_a_kernel(study, mode):
+    study.clean_with(CLEAN, "import os\nprint(os.getpid())")
+    assert study.report("data-quality", mode=mode).code == 0
+    pages = study.pages()
+    (study.root / "reports/data-quality.html").write_text("edited by hand")
+    assert study.report("data-quality", mode=mode).code == 0
+    assert study.pages() == pages  # the process id too
+    (study.root / "reports/data-quality.html").unlink()
+    (study.root / "build/notebooks/data-quality.ipynb").unlink()
+    assert study.report("data-quality", mode=mode).code == 0
+    assert study.pages() != pages
+
+
 def test_pages_are_the_same_bytes_whatever_the_machine_is_set_to(study, tmp_path):
     settings = """
 import locale, os, time, matplotlib, numpy as np, pandas as pd, pyfixest, seaborn

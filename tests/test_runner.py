@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -19,7 +20,7 @@ from small_study import PACKAGE_FOLDER, TERM_PARAMETERS, SmallStudy
 from clusterpolicy.checks import register
 from clusterpolicy.run import catalogue, freshness, kernels, publishing, tracing
 from clusterpolicy.run.catalogue import REPORTS, ReportSpec
-from clusterpolicy.run.freshness import Contents, InputFault
+from clusterpolicy.run.freshness import Contents, InputFault, Reason
 from clusterpolicy.run.parameters import UsageFault
 from clusterpolicy.run.progress import Screen
 from clusterpolicy.run.publishing import CannotWrite, Workspace
@@ -61,12 +62,16 @@ class Hand:
 
     def __init__(self, workspace):
         self.workspace = workspace
-        self.ran = []
+        self.ran, self.kept = [], []
         self.failing = {}
 
     def __call__(self, job, limit, report_cell):
         name, root = job["name"], self.workspace.root
         self.ran.append(name)
+        if job["kept"] and name not in self.failing:
+            self.kept.append(name)
+            made = {"read": job["read"], "maker": self.templates()}
+            return Outcome(self.page(job, Path(job["kept"]).read_bytes()), used=made)
         report_cell(1, 1, "step-1")
         if name in self.failing:
             return Outcome(notebook=b"{}", fault=(self.failing[name], f"{name}: failed", "why"))
@@ -82,9 +87,18 @@ class Hand:
             "read": {path: freshness.hash_file(root / path) for path in reads},
             "listed": {},
             "written": {path: freshness.hash_file(root / path) for path in writes},
+            "package": {},
+            "maker": self.templates(),
         }
-        page = f"<html>{name} {sorted(job['parameters'].items())} {content}</html>".encode()
-        return Outcome(page, b"{}", used)
+        return Outcome(self.page(job, content) if job["maker"] else b"", content, used)
+
+    def page(self, job, content):
+        told = sorted(job["parameters"].items())
+        return f"<html>{job['maker']} {job['name']} {told} {content}</html>".encode()
+
+    def templates(self):
+        name = "page/template.css"
+        return {name: freshness.hash_file(self.workspace.package / name)}
 
 
 @pytest.fixture
@@ -114,6 +128,7 @@ def build(workspace, hand, names=(), chosen=None, force=False, reports=None):
     specs = reports or catalogue.select(names)
     screen = Quiet()
     hand.ran.clear()
+    hand.kept.clear()
     plan = Plan(workspace, specs, chosen or {}, Settings(force=force))
     with publishing.lock(workspace):
         results = {result.name: result for result in plan.carry_out(AtOnce(), hand, screen)}
@@ -225,40 +240,181 @@ def test_the_first_build_makes_all_and_the_second_none(workspace, hand):
 
 
 TERMS = ["term-1", "term-2", "term-3"]
+ALL = list(REPORTS)
 
 
 @pytest.mark.parametrize(
-    ("path", "content", "remade"),
+    ("path", "content", "run", "made"),
     [
-        ("data/raw/figures.csv", "year,value\n2001,6\n", list(REPORTS)),
-        ("data/clean/panel.parquet", "edited by hand", ["data-quality"]),
-        ("data/results/term-2.csv", "edited by hand", ["term-2"]),
-        ("data/raw/other.csv", "read by nobody", []),
-        ("requirements.lock", "pandas==1\n", list(REPORTS)),
-        ("src/clusterpolicy/panel.py", "x = 1", ["term-1", "term-2", "term-3"]),
-        ("src/clusterpolicy/report.py", "x = 1", list(REPORTS)),
-        ("src/clusterpolicy/run/jobs.py", "x = 1", list(REPORTS)),
-        ("src/clusterpolicy/page/__init__.py", "x = 1", ["term-1", "term-2", "term-3"]),
-        ("src/clusterpolicy/page/template.css", "p { margin: 0 }", list(REPORTS)),
-        ("src/clusterpolicy/figures.py", "x = 1", []),
-        ("reports/term-3.html", "edited by hand", ["term-3"]),
+        ("data/raw/figures.csv", "year,value\n2001,6\n", ALL, []),
+        ("data/clean/panel.parquet", "edited by hand", ["data-quality"], []),
+        ("data/results/term-2.csv", "edited by hand", ["term-2"], []),
+        ("data/raw/other.csv", "read by nobody", [], []),
+        ("requirements.lock", "pandas==1\n", ALL, []),
+        ("src/clusterpolicy/run/kernels.py", "x = 1", ALL, []),
+        ("src/clusterpolicy/panel.py", "x = 1", TERMS, []),
+        ("src/clusterpolicy/report.py", "x = 1", [], ALL),
+        ("src/clusterpolicy/run/jobs.py", "x = 1", [], ALL),
+        ("src/clusterpolicy/page/__init__.py", "x = 1", TERMS, []),
+        ("src/clusterpolicy/page/template.css", "p { margin: 0 }", [], ALL),
+        ("src/clusterpolicy/figures.py", "x = 1", [], []),
+        ("reports/term-3.html", "edited by hand", [], ["term-3"]),
     ],
 )
 def test_a_change_remakes_what_depends_on_it_and_nothing_else(
-    study, workspace, hand, path, content, remade
+    study, workspace, hand, path, content, run, made
 ):
     study.notebook("2-evaluate-term", TERM_PARAMETERS, "from clusterpolicy import effects")
     build(workspace, hand)
     (workspace.root / path).write_text(content)
-    assert build(workspace, hand)[0] == remade
+    assert build(workspace, hand)[0] == run + made
+    assert hand.kept == made
     assert build(workspace, hand)[0] == []
+
+
+def test_a_page_made_of_the_kept_notebook_is_the_same_page(workspace, hand):
+    build(workspace, hand)
+    before = workspace.page("term-2").read_bytes()
+    workspace.page("term-2").write_text("edited by hand")
+    _, _, screen = build(workspace, hand)
+    assert screen.started == [("term-2", "reports/term-2.html was edited or deleted")]
+    assert workspace.page("term-2").read_bytes() == before
+
+
+@pytest.mark.parametrize("damage", ["edited by hand", None])
+def test_an_executed_notebook_that_is_not_the_one_recorded_is_run_again(workspace, hand, damage):
+    build(workspace, hand)
+    kept = workspace.executed("term-2")
+    kept.unlink() if damage is None else kept.write_text(damage)
+    assert build(workspace, hand)[0] == []  # the page is as it should be
+    workspace.page("term-2").unlink()
+    assert (build(workspace, hand)[0], hand.kept) == (["term-2"], [])
+    workspace.page("term-2").unlink()
+    assert (build(workspace, hand)[0], hand.kept) == (["term-2"], ["term-2"])
+
+
+def test_a_page_that_cannot_be_made_keeps_the_notebook_for_the_next_attempt(workspace, hand):
+    build(workspace, hand)
+    (workspace.package / "report.py").write_text("x = 1")
+    hand.failing = {"term-2": 7}
+    _, results, _ = build(workspace, hand, ["term-2"])
+    assert results["term-2"].code == 7
+    hand.failing = {}
+    assert (build(workspace, hand, ["term-2"])[0], hand.kept) == (["term-2"], ["term-2"])
+
+
+# --- steps without a page ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def stepwise(workspace, study):
+    """A step that estimates, the page that tells it, and a page of another maker."""
+    study.notebook("2-estimate-term", "term = 1", "from clusterpolicy import effects")
+    (workspace.package / "publish.py").write_text("from clusterpolicy import shapes\n")
+    (workspace.package / "shapes.py").write_text("")
+    inputs = {"inputs": ("data/clean/*.parquet",)}
+    term = {"fixed": (("term", 1),)}
+    step = ReportSpec(
+        "estimate-term-1",
+        "2-estimate-term.ipynb",
+        maker="",
+        needs=("data-quality",),
+        **term,
+        **inputs,
+    )
+    page = replace(REPORTS["term-1"], needs=(step.name,))
+    new = replace(REPORTS["methods"], maker="clusterpolicy.publish")
+    specs = (REPORTS["data-quality"], step, page, new)
+    return {spec.name: spec for spec in specs}
+
+
+def test_a_step_has_no_page_and_comes_before_the_page_that_needs_it(workspace, hand, stepwise):
+    chosen = catalogue.select(["term-1"], reports=stepwise)
+    assert [spec.name for spec in chosen] == ["data-quality", "estimate-term-1", "term-1"]
+    ran, results, screen = build(workspace, hand, reports=chosen)
+    assert ran == ["data-quality", "estimate-term-1", "term-1"]
+    assert {name: result.has_page for name, result in results.items()} == {
+        "data-quality": True,
+        "estimate-term-1": False,
+        "term-1": True,
+    }
+    assert ("estimate-term-1", "not built yet") in screen.started
+    pages = [path.name for path in workspace.reports.rglob("*.html")]
+    assert sorted(pages) == ["data-quality.html", "term-1.html"]
+    entries = publishing.read_manifest(workspace)
+    assert set(entries["term-1"]) - set(entries["estimate-term-1"]) == {"heading", "maker", "page"}
+    assert Plan(workspace, chosen, {}, Settings()).is_done()
+
+
+def test_a_step_is_not_asked_for_by_name_and_stands_in_no_link(stepwise, monkeypatch):
+    with pytest.raises(UsageFault, match=r"unknown: use data-quality, term-1, methods or"):
+        catalogue.select(["estimate-term-1"], reports=stepwise)
+    monkeypatch.setattr(catalogue, "REPORTS", stepwise)
+    titles = [title for _, title in catalogue.links(stepwise["term-1"])]
+    assert sorted(titles) == sorted(spec.title for spec in stepwise.values() if spec.has_page)
+    with pytest.raises(UsageFault, match="not a parameter of data-quality, term-1: "):
+        catalogue.check_taken(catalogue.select(["term-1"], reports=stepwise), {"project": "x"})
+
+
+@pytest.mark.parametrize(
+    ("path", "run", "made"),
+    [
+        ("effects.py", ["estimate-term-1"], []),
+        ("page/__init__.py", ["estimate-term-1"], []),  # effects imports it
+        ("page/template.css", [], ["data-quality", "methods", "term-1"]),
+        ("run/jobs.py", [], ["data-quality", "methods", "term-1"]),
+        ("report.py", [], ["data-quality", "term-1"]),
+        ("publish.py", [], ["methods"]),
+        ("shapes.py", [], ["methods"]),
+    ],
+)
+def test_nothing_of_a_page_estimates_again_and_no_maker_hangs_on_the_other(
+    workspace, hand, stepwise, path, run, made
+):
+    specs = list(stepwise.values())
+    build(workspace, hand, reports=specs)
+    assert b"clusterpolicy.publish methods" in workspace.page("methods").read_bytes()
+    (workspace.package / path).write_text("y = 2")
+    ran, _, _ = build(workspace, hand, reports=specs)
+    assert (sorted(ran), sorted(hand.kept)) == (sorted(run + made), made)
+    assert build(workspace, hand, reports=specs)[0] == []
+
+
+def test_another_maker_makes_the_page_again_of_the_kept_notebook(workspace, hand, stepwise):
+    build(workspace, hand, reports=list(stepwise.values()))
+    stepwise["term-1"] = replace(stepwise["term-1"], maker="clusterpolicy.publish")
+    ran, _, screen = build(workspace, hand, reports=list(stepwise.values()))
+    assert (ran, hand.kept) == (["term-1"], ["term-1"])
+    assert screen.started == [("term-1", "heading changed")]
+
+
+def test_a_failed_step_skips_its_page_and_keeps_the_old_one(workspace, hand, stepwise):
+    specs = list(stepwise.values())
+    build(workspace, hand, reports=specs)
+    before = workspace.page("term-1").read_bytes()
+    (workspace.package / "effects.py").write_text("y = 2")
+    hand.failing = {"estimate-term-1": 5}
+    _, results, _ = build(workspace, hand, reports=specs)
+    assert (results["estimate-term-1"].state, results["term-1"].state) == ("failed", "skipped")
+    assert workspace.page("term-1").read_bytes() == before
+
+
+def test_the_records_of_a_step_that_is_no_longer_taken_go(workspace, hand, stepwise):
+    reports = {**REPORTS, **stepwise}
+    build(workspace, hand, reports=list(reports.values()))
+    own = workspace.root / "data/results/estimate-term-1.csv"
+    assert own.is_file()
+    _, _, screen = build(workspace, hand)
+    assert not own.exists()
+    assert screen.notes == []
+    assert "estimate-term-1" not in publishing.read_manifest(workspace)
 
 
 def test_deleted_pages_and_results_are_made_again(workspace, hand):
     build(workspace, hand)
     (workspace.page("term-1")).unlink()
     (workspace.root / "data/results/term-2.csv").unlink()
-    assert build(workspace, hand)[0] == ["term-1", "term-2"]
+    assert (build(workspace, hand)[0], hand.kept) == (["term-1", "term-2"], ["term-1"])
 
 
 def test_dates_and_the_noise_of_tools_change_nothing(study, workspace, hand):
@@ -353,7 +509,7 @@ def test_an_input_edited_during_the_run_is_named_and_its_report_made_again(works
             raw.write_text("year,value\n2001,7\n")
         return outcome
 
-    edited_meanwhile.ran = hand.ran
+    edited_meanwhile.ran, edited_meanwhile.kept = hand.ran, hand.kept
     _, _, screen = build(workspace, edited_meanwhile, ["data-quality"])
     assert screen.notes == [
         "data-quality: data/raw/figures.csv changed while it was made: run again"
@@ -441,7 +597,7 @@ def test_two_reports_must_not_write_the_same_file(workspace, hand):
             outcome.used["written"]["data/results/all.csv"] = "0"
         return outcome
 
-    clashing.ran = hand.ran
+    clashing.ran, clashing.kept = hand.ran, hand.kept
     _, results, screen = build(workspace, clashing)
     assert [results[name].code for name in TERMS] == [0, 5, 5]
     assert screen.faults[0].startswith("data/results/all.csv: written by term-2 and by term-1")
@@ -506,7 +662,7 @@ class Leaky:
 @pytest.mark.parametrize("for_good", [False, True])
 def test_whichever_step_fails_the_page_is_the_old_or_the_new_one(workspace, for_good, monkeypatch):
     old, new = b"old" * 1000, b"new" * 1000
-    entry = dict.fromkeys(publishing.ENTRY_KEYS, "x")
+    entry = dict.fromkeys(publishing.PAGE_KEYS, "x")
     (workspace.build).mkdir()
     steps, succeeded, refusals = 0, False, []
     while not succeeded:
@@ -604,6 +760,7 @@ def test_imports_are_followed_through_the_package(workspace):
     (package / "panel.py").write_text("def load():\n    from .figures import x\n")
     (package / "figures.py").write_text("from clusterpolicy.page.theme import Chart\n")
     (package / "page/theme.py").write_text("from . import axes\nfrom ..wording import say\n")
+    (package / "page/pages.py").write_text("from clusterpolicy import wording\n")
     for name in ("page/axes", "page/unused", "wording"):
         (package / f"{name}.py").write_text("import scipy\n")
     cells = [
@@ -612,27 +769,29 @@ def test_imports_are_followed_through_the_package(workspace):
         {"cell_type": "code", "source": "this is not Python"},
         {"cell_type": "markdown", "source": "from clusterpolicy import nothing"},
     ]
-    used = freshness.code_used(cells, package)
+    used, maker = (
+        freshness.code_used(cells, package),
+        freshness.code_of_maker("clusterpolicy.page.pages", package),
+    )
     assert used.libraries == {"clusterpolicy", "json", "pandas", "scipy"}
     assert set(used.modules) == {
         "effects.py",
         "panel.py",
         "figures.py",
         "wording.py",
-        "report.py",
-        "run/jobs.py",
         "page/__init__.py",
         "page/axes.py",
-        "page/template.css",
         "page/theme.py",
     }
+    assert set(maker.modules) == {"page/__init__.py", "page/pages.py", "run/jobs.py", "wording.py"}
 
 
 def test_files_are_seen_whichever_library_opens_them(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
         "import sys; from pathlib import Path; from clusterpolicy.run import tracing\n"
-        "root, log = map(Path, sys.argv[1:]); tracing.record_files(root, log)\n"
+        "root, log = map(Path, sys.argv[1:]); package = root / 'src/package'\n"
+        "tracing.record_files(root, package, log)\n"
         "import os, numpy as np, pandas as pd, pyarrow as pa, pyarrow.parquet as pq\n"
         "os.chdir(root / 'data')\n"
         "table = pd.read_csv('in.csv')\n"
@@ -644,10 +803,11 @@ def test_files_are_seen_whichever_library_opens_them(tmp_path):
         "table.to_csv('out.csv'); table.to_parquet('out.parquet')\n"
         "pq.write_table(pa.table({'a': [1]}), 'out2.parquet'); np.save('out.npy', [1])\n"
         "table.to_csv('.part'); os.replace('.part', 'renamed.csv'); pd.read_csv('renamed.csv')\n"
-        "open('../build/log', 'w'); open('../src/module.py')\n"
+        "open('../build/log', 'w'); open('../src/module.py'); open(package / 'module.py')\n"
+        "open(package / 'page/style.css'); open(package / 'page/absent.css', 'w')\n"
     )
     root, log = tmp_path / "root", tmp_path / "log"
-    for folder in ("data/folder", "build", "src"):
+    for folder in ("data/folder", "build", "src/package/page"):
         (root / folder).mkdir(parents=True)
     table = pd.DataFrame({"a": [1]})
     table.to_csv(root / "data/in.csv")
@@ -655,7 +815,8 @@ def test_files_are_seen_whichever_library_opens_them(tmp_path):
         table.to_parquet(root / f"data/{name}.parquet")
     (root / "data/in.txt").write_text("1")
     (root / "data/in.bin").write_text("1")
-    (root / "src/module.py").touch()
+    for name in ("module.py", "package/module.py", "package/page/style.css"):
+        (root / "src" / name).touch()
     run_python(script, root, log)
     used = tracing.read_record(root, log)
     inputs = ["in.csv", "in.parquet", "in2.parquet", "in3.parquet", "in.txt", "in.bin"]
@@ -666,6 +827,8 @@ def test_files_are_seen_whichever_library_opens_them(tmp_path):
     outputs = ["out.csv", "out.parquet", "out2.parquet", "out.npy", "renamed.csv"]
     assert set(used["written"]) == {f"data/{name}" for name in outputs}
     assert set(used["listed"]) == {"data/folder"}
+    style = "page/style.css"
+    assert used["package"] == {style: freshness.hash_file(root / "src/package" / style)}
 
 
 def run_python(script, *arguments):
@@ -681,6 +844,8 @@ def test_a_file_that_appears_or_vanishes_is_a_change(workspace):
         "parameters": {},
         "notebook": "n",
         "heading": "h",
+        "maker": {},
+        "executed": None,
         "environment": freshness.environment_hash(Contents(workspace)),
         "code": {},
         "read": {"data/raw/later.csv": None},
@@ -695,10 +860,10 @@ def test_a_file_that_appears_or_vanishes_is_a_change(workspace):
 
     assert reason() is None
     (workspace.root / "data/raw/more.csv").touch()
-    assert reason() == "data/raw changed"
+    assert reason() == Reason("data/raw changed")
     (workspace.root / "data/raw/more.csv").unlink()
     (workspace.root / "data/raw/later.csv").touch()
-    assert reason() == "data/raw/later.csv changed"
+    assert reason() == Reason("data/raw/later.csv changed")
 
 
 def test_kernels_are_not_given_the_secrets_of_the_shell(tmp_path, monkeypatch):
@@ -740,6 +905,8 @@ def test_a_log_has_one_line_a_step_and_no_control_characters():
     screen.end("term-1", "built", 1.25)
     screen.fault("term-2: failed\x1b[2J", "Traceback")
     screen.summary([("term-1", "built"), ("term-2", "failed"), ("index", "skipped")], "reports/")
+    screen.summary([("term-1", "unchanged")], "reports/")  # a step was taken, so it is not nothing
+    assert out.text.splitlines()[-1].startswith("0 built, 1 unchanged in ")
     assert out.text.splitlines()[:2] == ["term-1: running (forced)", "term-1: built in 1.2 s"]
     assert out.text.splitlines()[2].startswith("1 built, 1 failed, 1 skipped in ")
     assert "not run, because what they need failed: index" in out.text

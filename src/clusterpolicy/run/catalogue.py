@@ -1,6 +1,7 @@
 """Which reports there are: the notebook of each, the values it takes, and what it needs.
 
-Every project of the facts is a report too, so the list is made when the run starts.
+A notebook that estimates is a step: it writes records and has no page. A notebook that tells has a
+page. Every project of the facts is a report too, so the list is made when the run starts.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ from clusterpolicy.checks import register
 from clusterpolicy.run import parameters
 from clusterpolicy.run.parameters import PARAMETERS, UsageFault, Value
 
+PAGE_MAKER = "clusterpolicy.report"
+
 
 @dataclass(frozen=True)
 class ReportSpec:
-    """One report: a notebook, the values it is run with, and the page that comes of it.
+    """One notebook, the values it is run with, and what comes of it: a page, or records alone.
 
     Attributes
     ----------
@@ -31,19 +34,28 @@ class ReportSpec:
     fixed : tuple of (str, int or str)
         Parameters that make this report what it is.
     needs : tuple of str
-        Reports whose notebooks write what this one reads.
+        Steps and reports whose notebooks write what this one reads.
     inputs : tuple of str
         Patterns below the root that must match a file when the run starts. What a rebuild depends
         on is not this list but the files that the notebook was seen to open.
+    maker : str
+        Module that makes the page, with ``PageSpec``, ``page`` and ``check`` as
+        `clusterpolicy.report` has them; empty for a step without a page.
     """
 
     name: str
     notebook: str
-    title: str
+    title: str = ""
     takes: tuple[str, ...] = ()
     fixed: tuple[tuple[str, Value], ...] = ()
     needs: tuple[str, ...] = ()
     inputs: tuple[str, ...] = ()
+    maker: str = PAGE_MAKER
+
+    @property
+    def has_page(self) -> bool:
+        """Whether a page comes of it; a step without one only writes files for others."""
+        return bool(self.maker)
 
 
 _TERM_TITLES = ("Term 1: launch", "Term 2: development", "Term 3: autonomy")
@@ -124,12 +136,12 @@ def select(
     project: str | None = None,
     reports: Mapping[str, ReportSpec] | None = None,
 ) -> list[ReportSpec]:
-    """Return the named reports and those they need, in the order of `reports`.
+    """Return the named reports, and the steps and reports they need, in the order of `reports`.
 
     Parameters
     ----------
     names : sequence of str
-        Names of reports; all of them if empty and neither `term` nor `project` is given.
+        Names of pages; all of them if empty and neither `term` nor `project` is given.
     term : int, optional
         Take the report of this term.
     project : str, optional
@@ -143,9 +155,10 @@ def select(
         If a name is unknown, or names of reports are given with a term or a project.
     """
     reports = REPORTS if reports is None else reports
+    pages = [name for name, spec in reports.items() if spec.has_page]
     for name in names:
-        if name not in reports:
-            known = ", ".join(spec for spec in reports if not spec.startswith(register.FOLDER))
+        if name not in pages:
+            known = ", ".join(page for page in pages if not page.startswith(register.FOLDER))
             ids = f" or {register.FOLDER}/ and an id of {register.TABLE}"
             raise UsageFault(f"report {parameters.shown(name)}: unknown: use {known}{ids}")
     single = {
@@ -174,7 +187,7 @@ def check_taken(specs: Sequence[ReportSpec], chosen: Mapping[str, Value]) -> Non
     taken = {name for spec in specs for name in spec.takes}
     for name in chosen:
         if name not in taken:
-            names = ", ".join(spec.name for spec in specs)
+            names = ", ".join(spec.name for spec in specs if spec.has_page)
             raise UsageFault(
                 f"{name}: not a parameter of {names}: they take {', '.join(sorted(taken))}"
             )
@@ -187,7 +200,8 @@ def links(spec: ReportSpec) -> list[list[str]]:
     the one that is being read; the overview links to all of them.
     """
     here = posixpath.dirname(spec.name) or "."
-    others = sorted(REPORTS.values(), key=lambda other: -len(other.needs))
+    pages = [other for other in REPORTS.values() if other.has_page]
+    others = sorted(pages, key=lambda other: -len(other.needs))
     if spec.name not in REPORTS:
         others.append(spec)
     return [[posixpath.relpath(f"{other.name}.html", here), other.title] for other in others]
