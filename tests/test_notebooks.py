@@ -8,6 +8,9 @@ import nbformat
 import pytest
 from conftest import ROOT
 
+from clusterpolicy.checks import register
+from clusterpolicy.run import catalogue
+
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 READABLE_ID = re.compile(r"[a-z]+(-([a-z]+|[0-9]{1,2}))*")
@@ -130,10 +133,15 @@ def test_the_notebook_keeps_the_rules(path, rule):
     assert list(rule(stored)) == []
 
 
-def test_the_notebooks_are_numbered_in_reading_order():
-    assert NOTEBOOKS
-    for path in NOTEBOOKS:
-        assert re.fullmatch(r"\d(-[a-z]+)+", path.stem), path.name
+def test_the_notebooks_are_numbered_in_reading_order_those_that_estimate_first():
+    in_order = sorted(NOTEBOOKS, key=lambda path: int(path.stem.partition("-")[0]))
+    for number, path in enumerate(in_order, start=1):
+        assert re.fullmatch(rf"{number}(-[a-z]+)+", path.stem), path.name
+    assert len(in_order) < 12
+    reports = catalogue.list_reports([register.Entry("tama-t2", "Tama")]).values()
+    has_page = {spec.notebook: spec.has_page for spec in reports}
+    kinds = [has_page[path.name] for path in in_order]
+    assert kinds == sorted(kinds)
 
 
 # ---- Each rule finds what it is for ------------------------------------------------------------

@@ -75,10 +75,7 @@ class Hand:
         report_cell(1, 1, "step-1")
         if name in self.failing:
             return Outcome(notebook=b"{}", fault=(self.failing[name], f"{name}: failed", "why"))
-        reads, writes = {
-            "data-quality": (["data/raw/figures.csv"], ["data/clean/panel.parquet"]),
-            "index": ([f"data/results/term-{n}.csv" for n in (1, 2, 3)], []),
-        }.get(name, (["data/clean/panel.parquet"], [f"data/results/{name}.csv"]))
+        reads, writes = self.files(job)
         content = b"".join((root / path).read_bytes() for path in reads)
         for path in writes:
             (root / path).parent.mkdir(parents=True, exist_ok=True)
@@ -91,6 +88,20 @@ class Hand:
             "maker": self.templates(),
         }
         return Outcome(self.page(job, content) if job["maker"] else b"", content, used)
+
+    def files(self, job):
+        """What a notebook reads and writes: a page reads what its steps have written."""
+        name = job["name"]
+        if name in ("clean", "data-quality"):
+            return ["data/raw/figures.csv"], ["data/clean/panel.parquet"] * (name == "clean")
+        if not job["maker"]:
+            return ["data/clean/panel.parquet"], [f"data/results/{name}.csv"]
+        steps = [f"estimate-{name.replace('projects/', 'project-').removesuffix('/tama')}"]
+        if name == "methods":
+            steps = ["try-methods"]
+        elif name == "index":
+            steps = ["measure-landscape", *(f"estimate-term-{n}" for n in (1, 2, 3))]
+        return [f"data/results/{step}.csv" for step in steps], []
 
     def page(self, job, content):
         told = sorted(job["parameters"].items())
@@ -135,13 +146,21 @@ def build(workspace, hand, names=(), chosen=None, force=False, reports=None):
     return hand.ran[:], results, screen
 
 
+ALL = list(REPORTS)
+PAGES = [name for name, spec in REPORTS.items() if spec.has_page]
+STEPS = [name for name, spec in REPORTS.items() if not spec.has_page]
+TERMS = ["term-1", "term-2", "term-3"]
+ESTIMATES = ["estimate-term-1", "estimate-term-2", "estimate-term-3"]
+
+
 # --- which reports there are ------------------------------------------------------------------
 
 
-def test_every_report_comes_after_those_it_needs():
+def test_every_report_comes_after_the_steps_it_needs():
     names = list(REPORTS)
     for spec in REPORTS.values():
         assert all(names.index(needed) < names.index(spec.name) for needed in spec.needs)
+        assert not any(REPORTS[needed].has_page for needed in spec.needs)
 
 
 PROJECTS = [register.Entry("tama-t2", "Tama"), register.Entry("okinawa-t2", "Okinawa")]
@@ -150,12 +169,14 @@ PROJECTS = [register.Entry("tama-t2", "Tama"), register.Entry("okinawa-t2", "Oki
 def test_each_project_of_the_facts_is_a_report_before_the_overview():
     reports = catalogue.list_reports(PROJECTS)
     assert list(reports)[-3:] == ["projects/tama-t2", "projects/okinawa-t2", "index"]
-    assert reports["index"].needs[-2:] == ("projects/tama-t2", "projects/okinawa-t2")
+    steps = ("estimate-project-tama-t2", "estimate-project-okinawa-t2")
+    assert reports["index"].needs[-2:] == steps
+    assert [reports[step].has_page for step in steps] == [False, False]
     assert catalogue.list_reports([]) == REPORTS
     chosen = catalogue.select([], project="tama-t2", reports=reports)
-    assert [spec.name for spec in chosen] == ["data-quality", "projects/tama-t2"]
+    assert [spec.name for spec in chosen] == ["clean", steps[0], "projects/tama-t2"]
     both = [spec.name for spec in catalogue.select([], 2, "tama-t2", reports)]
-    assert both == ["data-quality", "term-2", "projects/tama-t2"]
+    assert both == ["clean", "estimate-term-2", steps[0], "term-2", "projects/tama-t2"]
     with pytest.raises(UsageFault, match="project: given together with names"):
         catalogue.select(["index"], project="tama-t2", reports=reports)
     with pytest.raises(UsageFault, match=r"unknown: use .*, index or projects/ and an id of"):
@@ -165,7 +186,8 @@ def test_each_project_of_the_facts_is_a_report_before_the_overview():
 def test_the_links_of_a_page_name_no_project_but_the_one_that_is_read():
     reports = catalogue.list_reports(PROJECTS)
     fixed = [title for _, title in catalogue.links(REPORTS["index"])]
-    assert len(fixed) == len(REPORTS)
+    assert fixed[0] == REPORTS["index"].title
+    assert sorted(fixed) == sorted(REPORTS[page].title for page in PAGES)
     links = catalogue.links(reports["projects/tama-t2"])
     assert links[-1] == ["tama-t2.html", "Tama"]
     assert [title for _, title in links[:-1]] == fixed
@@ -176,7 +198,8 @@ def test_the_links_of_a_page_name_no_project_but_the_one_that_is_read():
 def with_projects(study, workspace):
     """Reports of a study with two projects, and what a build of all of them needs."""
     parameters = 'project = "tama-t2"\nclock = "funded"\nfields_map = "broad"'
-    study.notebook("3-profile-project", parameters, "pass")
+    study.notebook("3-estimate-project", parameters, "pass")
+    study.notebook("8-profile-project", parameters, "pass")
     return list(catalogue.list_reports(PROJECTS).values())
 
 
@@ -186,7 +209,7 @@ def test_the_page_of_a_project_that_left_the_facts_goes_and_is_named(
     build(workspace, hand, reports=with_projects)
     page = workspace.page("projects/tama-t2")
     page.with_suffix(".pdf").write_bytes(b"%PDF")
-    own = workspace.root / "data/results/projects/tama-t2.csv"
+    own = workspace.root / "data/results/estimate-project-tama-t2.csv"
     assert page.is_file()
     assert own.is_file()
 
@@ -197,6 +220,7 @@ def test_the_page_of_a_project_that_left_the_facts_goes_and_is_named(
     assert page.is_file()  # the old overview still leads to it
     hand.failing = {}
     build(workspace, hand, reports=[spec for spec in left if spec.name != "index"])
+    assert own.is_file()
     assert page.is_file()  # a part of the reports says nothing about the rest
     _, _, screen = build(workspace, hand, reports=left)
     assert screen.notes == [
@@ -209,20 +233,21 @@ def test_the_page_of_a_project_that_left_the_facts_goes_and_is_named(
 
 
 def test_choosing_a_report_chooses_what_it_needs():
-    terms = ["term-1", "term-2", "term-3"]
-    assert [s.name for s in catalogue.select(["index"])] == ["data-quality", *terms, "index"]
-    assert [s.name for s in catalogue.select([], term=2)] == ["data-quality", "term-2"]
-    assert [s.name for s in catalogue.select(["data-quality"])] == ["data-quality"]
+    steps = ["clean", *ESTIMATES, "measure-landscape"]
+    assert [s.name for s in catalogue.select(["index"])] == [*steps, "index"]
+    chosen = ["clean", "estimate-term-2", "term-2"]
+    assert [s.name for s in catalogue.select([], term=2)] == chosen
+    assert [s.name for s in catalogue.select(["data-quality"])] == ["clean", "data-quality"]
 
 
 def test_a_report_more_is_one_entry_more(workspace, hand, monkeypatch):
     spec = ReportSpec(
-        "projects/tama", "2-evaluate-term.ipynb", "Tama", fixed=(("term", 1),), needs=("index",)
+        "term-1/tama", "7-evaluate-term.ipynb", "Tama", fixed=(("term", 1),), needs=("index",)
     )
     monkeypatch.setitem(REPORTS, spec.name, spec)
-    ran, _, _ = build(workspace, hand, ["projects/tama"])
-    assert ran[-1] == "projects/tama"
-    assert (workspace.reports / "projects" / "tama.html").is_file()
+    ran, _, _ = build(workspace, hand, ["term-1/tama"])
+    assert ran[-1] == "term-1/tama"
+    assert (workspace.reports / "term-1" / "tama.html").is_file()
     assert ["../index.html", REPORTS["index"].title] in catalogue.links(spec)
 
 
@@ -239,37 +264,54 @@ def test_the_first_build_makes_all_and_the_second_none(workspace, hand):
     assert {result.state for result in results.values()} == {"unchanged"}
 
 
-TERMS = ["term-1", "term-2", "term-3"]
-ALL = list(REPORTS)
-
-
 @pytest.mark.parametrize(
     ("path", "content", "run", "made"),
     [
         ("data/raw/figures.csv", "year,value\n2001,6\n", ALL, []),
-        ("data/clean/panel.parquet", "edited by hand", ["data-quality"], []),
-        ("data/results/term-2.csv", "edited by hand", ["term-2"], []),
+        ("data/clean/panel.parquet", "edited by hand", ["clean"], []),
+        ("data/results/estimate-term-2.csv", "edited by hand", ["estimate-term-2"], []),
         ("data/raw/other.csv", "read by nobody", [], []),
         ("requirements.lock", "pandas==1\n", ALL, []),
         ("src/clusterpolicy/run/kernels.py", "x = 1", ALL, []),
-        ("src/clusterpolicy/panel.py", "x = 1", TERMS, []),
-        ("src/clusterpolicy/report.py", "x = 1", [], ALL),
-        ("src/clusterpolicy/run/jobs.py", "x = 1", [], ALL),
-        ("src/clusterpolicy/page/__init__.py", "x = 1", TERMS, []),
-        ("src/clusterpolicy/page/template.css", "p { margin: 0 }", [], ALL),
-        ("src/clusterpolicy/figures.py", "x = 1", [], []),
+        ("src/clusterpolicy/panel.py", "x = 1", ESTIMATES, []),
+        ("src/clusterpolicy/page/__init__.py", "x = 1", ESTIMATES, []),  # effects imports it
+        ("src/clusterpolicy/figures.py", "x = 1", TERMS, []),
+        ("src/clusterpolicy/report.py", "x = 1", [], [p for p in PAGES if p != "methods"]),
+        ("src/clusterpolicy/publish.py", "x = 1", [], ["methods"]),
+        ("src/clusterpolicy/shapes.py", "x = 1", [], ["methods"]),
+        ("src/clusterpolicy/run/jobs.py", "x = 1", [], PAGES),
+        ("src/clusterpolicy/page/template.css", "p { margin: 0 }", [], PAGES),
+        ("src/clusterpolicy/unused.py", "x = 1", [], []),
         ("reports/term-3.html", "edited by hand", [], ["term-3"]),
     ],
 )
 def test_a_change_remakes_what_depends_on_it_and_nothing_else(
-    study, workspace, hand, path, content, run, made
+    study, workspace, hand, two_makers, path, content, run, made
 ):
-    study.notebook("2-evaluate-term", TERM_PARAMETERS, "from clusterpolicy import effects")
-    build(workspace, hand)
+    study.notebook("2-estimate-term", TERM_PARAMETERS, "from clusterpolicy import effects")
+    study.notebook("7-evaluate-term", TERM_PARAMETERS, "from clusterpolicy import figures")
+    build(workspace, hand, reports=two_makers)
     (workspace.root / path).write_text(content)
-    assert build(workspace, hand)[0] == run + made
+    assert build(workspace, hand, reports=two_makers)[0] == run + made
     assert hand.kept == made
-    assert build(workspace, hand)[0] == []
+    assert build(workspace, hand, reports=two_makers)[0] == []
+
+
+@pytest.fixture
+def two_makers(workspace):
+    """Reports of which one has a page maker of its own."""
+    (workspace.package / "publish.py").write_text("from clusterpolicy import shapes\n")
+    (workspace.package / "shapes.py").write_text("")
+    new = replace(REPORTS["methods"], maker="clusterpolicy.publish")
+    return list({**REPORTS, new.name: new}.values())
+
+
+def test_another_maker_makes_the_page_again_of_the_kept_notebook(workspace, hand, two_makers):
+    build(workspace, hand)
+    ran, _, screen = build(workspace, hand, reports=two_makers)
+    assert (ran, hand.kept) == (["methods"], ["methods"])
+    assert screen.started == [("methods", "heading changed")]
+    assert b"clusterpolicy.publish methods" in workspace.page("methods").read_bytes()
 
 
 def test_a_page_made_of_the_kept_notebook_is_the_same_page(workspace, hand):
@@ -306,115 +348,42 @@ def test_a_page_that_cannot_be_made_keeps_the_notebook_for_the_next_attempt(work
 # --- steps without a page ---------------------------------------------------------------------
 
 
-@pytest.fixture
-def stepwise(workspace, study):
-    """A step that estimates, the page that tells it, and a page of another maker."""
-    study.notebook("2-estimate-term", "term = 1", "from clusterpolicy import effects")
-    (workspace.package / "publish.py").write_text("from clusterpolicy import shapes\n")
-    (workspace.package / "shapes.py").write_text("")
-    inputs = {"inputs": ("data/clean/*.parquet",)}
-    term = {"fixed": (("term", 1),)}
-    step = ReportSpec(
-        "estimate-term-1",
-        "2-estimate-term.ipynb",
-        maker="",
-        needs=("data-quality",),
-        **term,
-        **inputs,
-    )
-    page = replace(REPORTS["term-1"], needs=(step.name,))
-    new = replace(REPORTS["methods"], maker="clusterpolicy.publish")
-    specs = (REPORTS["data-quality"], step, page, new)
-    return {spec.name: spec for spec in specs}
-
-
-def test_a_step_has_no_page_and_comes_before_the_page_that_needs_it(workspace, hand, stepwise):
-    chosen = catalogue.select(["term-1"], reports=stepwise)
-    assert [spec.name for spec in chosen] == ["data-quality", "estimate-term-1", "term-1"]
-    ran, results, screen = build(workspace, hand, reports=chosen)
-    assert ran == ["data-quality", "estimate-term-1", "term-1"]
-    assert {name: result.has_page for name, result in results.items()} == {
-        "data-quality": True,
-        "estimate-term-1": False,
-        "term-1": True,
-    }
+def test_a_step_has_no_page_and_its_key_nothing_of_one(workspace, hand):
+    ran, results, screen = build(workspace, hand, ["term-1"])
+    assert ran == ["clean", "estimate-term-1", "term-1"]
+    assert [results[name].has_page for name in ran] == [False, False, True]
     assert ("estimate-term-1", "not built yet") in screen.started
-    pages = [path.name for path in workspace.reports.rglob("*.html")]
-    assert sorted(pages) == ["data-quality.html", "term-1.html"]
+    assert [path.name for path in workspace.reports.rglob("*.html")] == ["term-1.html"]
     entries = publishing.read_manifest(workspace)
     assert set(entries["term-1"]) - set(entries["estimate-term-1"]) == {"heading", "maker", "page"}
-    assert Plan(workspace, chosen, {}, Settings()).is_done()
+    assert workspace.executed("estimate-term-1").is_file()
 
 
-def test_a_step_is_not_asked_for_by_name_and_stands_in_no_link(stepwise, monkeypatch):
-    with pytest.raises(UsageFault, match=r"unknown: use data-quality, term-1, methods or"):
-        catalogue.select(["estimate-term-1"], reports=stepwise)
-    monkeypatch.setattr(catalogue, "REPORTS", stepwise)
-    titles = [title for _, title in catalogue.links(stepwise["term-1"])]
-    assert sorted(titles) == sorted(spec.title for spec in stepwise.values() if spec.has_page)
-    with pytest.raises(UsageFault, match="not a parameter of data-quality, term-1: "):
-        catalogue.check_taken(catalogue.select(["term-1"], reports=stepwise), {"project": "x"})
+def test_a_step_is_not_asked_for_by_name_and_stands_in_no_message_about_pages():
+    with pytest.raises(UsageFault, match=r"unknown: use data-quality, term-1, .*, index or"):
+        catalogue.select(["estimate-term-1"])
+    with pytest.raises(UsageFault, match="not a parameter of term-1: they take clock"):
+        catalogue.check_taken(catalogue.select(["term-1"]), {"project": "x"})
 
 
-@pytest.mark.parametrize(
-    ("path", "run", "made"),
-    [
-        ("effects.py", ["estimate-term-1"], []),
-        ("page/__init__.py", ["estimate-term-1"], []),  # effects imports it
-        ("page/template.css", [], ["data-quality", "methods", "term-1"]),
-        ("run/jobs.py", [], ["data-quality", "methods", "term-1"]),
-        ("report.py", [], ["data-quality", "term-1"]),
-        ("publish.py", [], ["methods"]),
-        ("shapes.py", [], ["methods"]),
-    ],
-)
-def test_nothing_of_a_page_estimates_again_and_no_maker_hangs_on_the_other(
-    workspace, hand, stepwise, path, run, made
-):
-    specs = list(stepwise.values())
-    build(workspace, hand, reports=specs)
-    assert b"clusterpolicy.publish methods" in workspace.page("methods").read_bytes()
-    (workspace.package / path).write_text("y = 2")
-    ran, _, _ = build(workspace, hand, reports=specs)
-    assert (sorted(ran), sorted(hand.kept)) == (sorted(run + made), made)
-    assert build(workspace, hand, reports=specs)[0] == []
-
-
-def test_another_maker_makes_the_page_again_of_the_kept_notebook(workspace, hand, stepwise):
-    build(workspace, hand, reports=list(stepwise.values()))
-    stepwise["term-1"] = replace(stepwise["term-1"], maker="clusterpolicy.publish")
-    ran, _, screen = build(workspace, hand, reports=list(stepwise.values()))
-    assert (ran, hand.kept) == (["term-1"], ["term-1"])
-    assert screen.started == [("term-1", "heading changed")]
-
-
-def test_a_failed_step_skips_its_page_and_keeps_the_old_one(workspace, hand, stepwise):
-    specs = list(stepwise.values())
-    build(workspace, hand, reports=specs)
-    before = workspace.page("term-1").read_bytes()
-    (workspace.package / "effects.py").write_text("y = 2")
-    hand.failing = {"estimate-term-1": 5}
-    _, results, _ = build(workspace, hand, reports=specs)
-    assert (results["estimate-term-1"].state, results["term-1"].state) == ("failed", "skipped")
-    assert workspace.page("term-1").read_bytes() == before
-
-
-def test_the_records_of_a_step_that_is_no_longer_taken_go(workspace, hand, stepwise):
-    reports = {**REPORTS, **stepwise}
-    build(workspace, hand, reports=list(reports.values()))
-    own = workspace.root / "data/results/estimate-term-1.csv"
+def test_the_records_of_a_step_that_is_no_longer_taken_go(workspace, hand):
+    more = replace(REPORTS["try-methods"], name="try-more")
+    build(workspace, hand, reports=[*REPORTS.values(), more])
+    own = workspace.root / "data/results/try-more.csv"
+    assert own.is_file()
+    _, _, screen = build(workspace, hand, ["index"])
     assert own.is_file()
     _, _, screen = build(workspace, hand)
     assert not own.exists()
     assert screen.notes == []
-    assert "estimate-term-1" not in publishing.read_manifest(workspace)
+    assert "try-more" not in publishing.read_manifest(workspace)
 
 
 def test_deleted_pages_and_results_are_made_again(workspace, hand):
     build(workspace, hand)
     (workspace.page("term-1")).unlink()
-    (workspace.root / "data/results/term-2.csv").unlink()
-    assert (build(workspace, hand)[0], hand.kept) == (["term-1", "term-2"], ["term-1"])
+    (workspace.root / "data/results/estimate-term-2.csv").unlink()
+    assert (build(workspace, hand)[0], hand.kept) == (["estimate-term-2", "term-1"], ["term-1"])
 
 
 def test_dates_and_the_noise_of_tools_change_nothing(study, workspace, hand):
@@ -422,7 +391,7 @@ def test_dates_and_the_noise_of_tools_change_nothing(study, workspace, hand):
     for path in workspace.root.rglob("*"):
         if "build" not in path.parts:
             os.utime(path, (0, 0))
-    path = workspace.notebooks / "2-evaluate-term.ipynb"
+    path = workspace.notebooks / "7-evaluate-term.ipynb"
     notebook = json.loads(path.read_bytes())
     notebook["metadata"]["kernelspec"]["display_name"] = "Python 3.11 (another)"
     notebook["cells"][2]["execution_count"] = 7
@@ -437,10 +406,11 @@ def test_dates_and_the_noise_of_tools_change_nothing(study, workspace, hand):
 def test_another_parameter_remakes_the_reports_that_take_it(workspace, hand):
     build(workspace, hand)
     ran, _, screen = build(workspace, hand, chosen={"clock": "planned"})
-    assert ran == [*TERMS, "index"]
-    assert screen.started[0] == ("term-1", "other clock")
+    assert ran == [*ESTIMATES, *TERMS, "index"]
+    assert screen.started[0] == ("estimate-term-1", "other clock")
     assert b"planned" in workspace.page("term-1").read_bytes()
-    assert build(workspace, hand, chosen={"indicator": "employees"})[0][0] == "data-quality"
+    ran, _, _ = build(workspace, hand, chosen={"indicator": "employees", "clock": "planned"})
+    assert ran == ["data-quality"]
 
 
 def test_no_more_than_the_given_number_run_at_a_time(workspace, hand):
@@ -479,8 +449,9 @@ def test_the_reason_is_said(workspace, hand):
     (workspace.root / "data/raw/figures.csv").write_text("year,value\n2001,6\n")
     _, _, screen = build(workspace, hand, ["term-1"])
     assert screen.started == [
-        ("data-quality", "data/raw/figures.csv changed"),
-        ("term-1", "data/clean/panel.parquet changed"),
+        ("clean", "data/raw/figures.csv changed"),
+        ("estimate-term-1", "data/clean/panel.parquet changed"),
+        ("term-1", "data/results/estimate-term-1.csv changed"),
     ]
 
 
@@ -511,10 +482,9 @@ def test_an_input_edited_during_the_run_is_named_and_its_report_made_again(works
 
     edited_meanwhile.ran, edited_meanwhile.kept = hand.ran, hand.kept
     _, _, screen = build(workspace, edited_meanwhile, ["data-quality"])
-    assert screen.notes == [
-        "data-quality: data/raw/figures.csv changed while it was made: run again"
-    ]
-    assert build(workspace, hand, ["data-quality"])[0] == ["data-quality"]
+    late = "data/raw/figures.csv changed while it was made: run again"
+    assert screen.notes == [f"clean: {late}", f"data-quality: {late}"]
+    assert build(workspace, hand, ["data-quality"])[0] == ["clean", "data-quality"]
     assert b"2001,7" in workspace.page("data-quality").read_bytes()
 
 
@@ -527,19 +497,25 @@ def test_a_failed_report_keeps_its_old_page_and_the_others_are_made(workspace, h
     (workspace.root / "data/raw/figures.csv").write_text("year,value\n2001,6\n")
     hand.failing = {"term-2": 5}
     ran, results, screen = build(workspace, hand)
-    assert ran == ["data-quality", "term-1", "term-2", "term-3", "methods"]
-    assert {name: result.state for name, result in results.items()} == {
-        "data-quality": "built",
-        "term-1": "built",
-        "term-2": "failed",
-        "term-3": "built",
-        "methods": "built",
-        "index": "skipped",
-    }
+    assert ran == ALL
+    states = {name: result.state for name, result in results.items()}
+    assert states == dict.fromkeys(ALL, "built") | {"term-2": "failed"}
     assert screen.faults == ["term-2: failed"]
     assert workspace.page("term-2").read_bytes() == before
     assert (workspace.build / "notebooks" / "term-2.failed.ipynb").is_file()
     assert (workspace.build / "logs" / "term-2.log").read_text().startswith("term-2: failed\nwhy")
+
+
+def test_a_failed_step_skips_the_pages_that_need_it(workspace, hand):
+    build(workspace, hand)
+    before = workspace.page("term-2").read_bytes()
+    (workspace.root / "data/raw/figures.csv").write_text("year,value\n2001,6\n")
+    hand.failing = {"estimate-term-2": 5}
+    ran, results, _ = build(workspace, hand)
+    skipped = [name for name, result in results.items() if result.state == "skipped"]
+    assert skipped == ["term-2", "index"]
+    assert ran == [name for name in ALL if name not in skipped]
+    assert workspace.page("term-2").read_bytes() == before
 
 
 def test_a_failure_is_not_forgotten_by_the_next_build(workspace, hand):
@@ -555,19 +531,19 @@ def test_a_failure_is_not_forgotten_by_the_next_build(workspace, hand):
 
 
 def test_a_missing_notebook_stops_its_own_reports_only(workspace, hand):
-    (workspace.notebooks / "4-compare-terms.ipynb").unlink()
+    (workspace.notebooks / "9-compare-terms.ipynb").unlink()
     ran, results, screen = build(workspace, hand)
     assert ran == list(REPORTS)[:-1]
     assert results["index"].code == 4
     assert screen.faults == [
-        "notebooks/4-compare-terms.ipynb: no such file or directory: "
-        "restore it with `git checkout -- notebooks/4-compare-terms.ipynb`"
+        "notebooks/9-compare-terms.ipynb: no such file or directory: "
+        "restore it with `git checkout -- notebooks/9-compare-terms.ipynb`"
     ]
 
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", '{"cells": 1}', '{"cells": [{"a": 1}]}', "\xff"])
 def test_a_damaged_notebook_is_an_input_fault(workspace, damage):
-    path = workspace.notebooks / "2-evaluate-term.ipynb"
+    path = workspace.notebooks / "7-evaluate-term.ipynb"
     path.write_bytes(damage.encode("latin-1"))
     with pytest.raises(InputFault, match="damaged"):
         freshness.read_source(workspace, path.name)
@@ -576,8 +552,8 @@ def test_a_damaged_notebook_is_an_input_fault(workspace, damage):
 def test_a_parameter_missing_from_the_notebook_stops_all_before_anything_runs(
     study, workspace, hand
 ):
-    study.notebook("2-evaluate-term", 'term = 1\nclock = "funded"', "pass")
-    with pytest.raises(UsageFault, match=r"2-evaluate-term.*'fields_map' is not in its parameters"):
+    study.notebook("7-evaluate-term", 'term = 1\nclock = "funded"', "pass")
+    with pytest.raises(UsageFault, match=r"7-evaluate-term.*'fields_map' is not in its parameters"):
         build(workspace, hand)
     assert hand.ran == []
 
@@ -586,8 +562,8 @@ def test_a_missing_input_is_named_with_the_report_that_reads_it(workspace, hand)
     (workspace.root / "data/raw/figures.csv").unlink()
     ran, results, screen = build(workspace, hand)
     assert ran == []
-    assert results["data-quality"].code == 4
-    assert screen.faults[0].startswith("data/raw/*.csv: no such file for report data-quality")
+    assert results["clean"].code == 4
+    assert screen.faults[0].startswith("data/raw/*.csv: no such file for clean: restore it with")
 
 
 def test_two_reports_must_not_write_the_same_file(workspace, hand):
@@ -1024,12 +1000,76 @@ def test_changing_one_table_of_the_study_remakes_what_reads_it_and_nothing_else(
         read_by_none += [] if stale else [table]
     assert not [table for table in read_by_none if "data/raw" not in table]
     reads = {name: set(entry["read"]) for name, entry in plan.manifest.items()}
-    assert "data/raw/prefecture_shipments.csv" in reads["data-quality"]
+    assert "data/raw/prefecture_shipments.csv" in reads["clean"]
     assert {f"data/results/term-{number}.csv" for number in (1, 2, 3)} <= reads["index"]
+    for name, entry in plan.manifest.items():
+        assert not ("page" in entry and entry["written"]), f"{name} tells, and writes records"
     for number in (1, 2, 3):
         assert not any(path.startswith("data/raw") for path in reads[f"term-{number}"])
-        assert set(plan.manifest[f"term-{number}"]["written"]) == {
-            f"data/results/term-{number}.csv",
-            f"data/results/term-{number}-robustness.csv",
-            f"data/results/designs-{number}.csv",
-        }
+        written = set(plan.manifest[f"estimate-term-{number}"]["written"])
+        assert written <= reads[f"term-{number}"] | {f"data/results/ruled-out-{number}.csv"}
+
+
+# Stands in for every estimator, whoever has imported it under whichever name.
+REFUSING = """
+import json, sys
+sys.modules["pyfixest"] = None
+
+def refuse(*_values, **_named):
+    raise AssertionError("a notebook that tells has estimated something")
+
+from clusterpolicy import inference
+from clusterpolicy.estimation import huber, scoretest
+from clusterpolicy.methodtrials import trials
+from clusterpolicy.otherdesigns import bands, synthetic
+from clusterpolicy.projects import chance
+
+for estimator in (
+    *(scoretest.ScoreTest.__init__, huber.fit, inference.permute_targets, trials.try_court),
+    *(synthetic.synthetic_difference, bands.band_of, chance.widening),
+):
+    estimator.__code__ = refuse.__code__
+names = {}
+for cell in json.load(open(sys.argv[1], encoding="utf-8"))["cells"]:
+    if cell["cell_type"] == "code":
+        exec("".join(cell["source"]), names)
+"""
+TELLING = sorted(
+    {spec.notebook for spec in catalogue.list_reports(PROJECTS).values() if spec.has_page}
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("notebook", TELLING)
+def test_a_notebook_that_tells_estimates_nothing(real, notebook):
+    root, _ = real
+    done = subprocess.run(
+        [sys.executable, "-c", REFUSING, root / "notebooks" / notebook],
+        env={**os.environ, "PYTHONPATH": str(root / "src"), "CLUSTERPOLICY_ROOT": str(root)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_a_style_sheet_and_a_sentence_estimate_nothing(real, tmp_path):
+    root, _ = real
+    workspace = Workspace(root, root / "src" / "clusterpolicy")
+    reports = catalogue.list_reports(register.read(root))
+    plan = Plan(workspace, list(reports.values()), {}, Settings())
+    style = workspace.package / "page/template/style.css"
+    before = style.read_bytes()
+    style.write_bytes(before + b"\n/* another colour */\n")
+    reasons = {spec.name: plan.reason(spec, Contents(workspace)) for spec in plan.waiting}
+    style.write_bytes(before)
+    remade = {name: reason.keeps_notebook for name, reason in reasons.items() if reason}
+    assert remade == {spec.name: True for spec in reports.values() if spec.has_page}
+
+    path = workspace.notebooks / "7-evaluate-term.ipynb"
+    before = path.read_bytes()
+    path.write_bytes(before.replace(b"What one policy term changed", b"What a term changed"))
+    plan = Plan(workspace, list(reports.values()), {}, Settings())
+    path.write_bytes(before)
+    stale = [spec.name for spec in plan.waiting if plan.reason(spec, Contents(workspace))]
+    assert stale == TERMS

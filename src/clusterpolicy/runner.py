@@ -296,7 +296,7 @@ class Plan:
                 remedy = f"restore it with `git checkout -- {pattern.rpartition('/')[0]}`"
                 if spec.needs:
                     remedy = "run again with --force"
-                raise InputFault(f"{pattern}: no such file for report {spec.name}: {remedy}")
+                raise InputFault(f"{pattern}: no such file for {spec.name}: {remedy}")
         return reason
 
     def _settle(self, spec: ReportSpec, state: str, seconds: float = 0.0, code: int = 0) -> None:

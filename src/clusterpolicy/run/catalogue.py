@@ -7,7 +7,7 @@ page. Every project of the facts is a report too, so the list is made when the r
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from clusterpolicy.checks import register
@@ -59,43 +59,69 @@ class ReportSpec:
 
 
 _TERM_TITLES = ("Term 1: launch", "Term 2: development", "Term 3: autonomy")
+_CLEAN = "clean"
+_TABLES = ("data/clean/*.parquet",)
+
+
+def _step(name: str, notebook: str, *needs: str, **given: tuple) -> ReportSpec:
+    """Return a step that estimates: no page, and tables to read where it needs another one."""
+    return ReportSpec(
+        name, notebook, needs=needs, **{"inputs": _TABLES if needs else (), **given}, maker=""
+    )
+
+
+# The steps first, the longest of them at the head; then the pages that tell what they have written.
 REPORTS = {
     spec.name: spec
     for spec in (
+        _step(_CLEAN, "1-clean-clusters.ipynb", inputs=("data/raw/*.csv",)),
+        _step("try-methods", "4-try-methods.ipynb", _CLEAN, takes=("fields_map",)),
+        *(
+            _step(
+                f"estimate-term-{term}",
+                "2-estimate-term.ipynb",
+                _CLEAN,
+                takes=("clock", "fields_map"),
+                fixed=(("term", term),),
+            )
+            for term in (1, 2, 3)
+        ),
+        _step("measure-landscape", "5-measure-landscape.ipynb", _CLEAN, takes=("fields_map",)),
         ReportSpec(
             "data-quality",
-            "1-clean-clusters.ipynb",
+            "6-check-data.ipynb",
             "The data",
             takes=("indicator",),
-            inputs=("data/raw/*.csv",),
+            needs=(_CLEAN,),
+            inputs=("data/raw/*.csv", *_TABLES),
         ),
         *(
             ReportSpec(
                 f"term-{term}",
-                "2-evaluate-term.ipynb",
+                "7-evaluate-term.ipynb",
                 title,
                 takes=("clock", "fields_map"),
                 fixed=(("term", term),),
-                needs=("data-quality",),
-                inputs=("data/clean/*.parquet",),
+                needs=(_CLEAN, f"estimate-term-{term}"),
+                inputs=_TABLES,
             )
             for term, title in enumerate(_TERM_TITLES, start=1)
         ),
         ReportSpec(
             "methods",
-            "5-check-methods.ipynb",
+            "10-check-methods.ipynb",
             "Do the estimators tell the truth?",
             takes=("fields_map",),
-            needs=("data-quality",),
-            inputs=("data/clean/*.parquet",),
+            needs=(_CLEAN, "try-methods"),
+            inputs=("data/results/*.csv",),
         ),
         ReportSpec(
             "index",
-            "4-compare-terms.ipynb",
+            "9-compare-terms.ipynb",
             "Three terms compared",
             takes=("clock", "fields_map"),
-            needs=("data-quality", "term-1", "term-2", "term-3"),
-            inputs=("data/clean/*.parquet", "data/results/*.csv"),
+            needs=(_CLEAN, *(f"estimate-term-{term}" for term in (1, 2, 3)), "measure-landscape"),
+            inputs=(*_TABLES, "data/results/*.csv"),
         ),
     )
 }
@@ -107,26 +133,39 @@ def values_for(spec: ReportSpec, chosen: Mapping[str, Value]) -> dict[str, Value
     return parameters.check({**values, **dict(spec.fixed)})
 
 
-def list_reports(projects: Iterable[register.Entry]) -> dict[str, ReportSpec]:
-    """Return every report by name: those of `REPORTS` and one for each project of the facts.
+def list_reports(projects: Sequence[register.Entry]) -> dict[str, ReportSpec]:
+    """Return every step and report by name: those of `REPORTS`, and two for each project.
 
-    The overview compares the projects, so it comes after them.
+    The overview compares the projects, so it comes after their steps.
     """
-    pages = {project.page: _project_report(project) for project in projects}
+    steps = {spec.name: spec for spec in map(_project_step, projects)}
+    pages = {spec.name: spec for spec in map(_project_report, projects)}
     index = REPORTS["index"]
     fixed = {name: spec for name, spec in REPORTS.items() if name != index.name}
-    return {**fixed, **pages, index.name: replace(index, needs=(*index.needs, *pages))}
+    first = {name: spec for name, spec in fixed.items() if not spec.has_page}
+    index = replace(index, needs=(*index.needs, *steps))
+    return {**first, **steps, **fixed, **pages, index.name: index}
+
+
+def _project_step(project: register.Entry) -> ReportSpec:
+    return _step(
+        f"estimate-project-{project.project_id}",
+        "3-estimate-project.ipynb",
+        _CLEAN,
+        takes=("clock", "fields_map"),
+        fixed=(("project", project.project_id),),
+    )
 
 
 def _project_report(project: register.Entry) -> ReportSpec:
-    return ReportSpec(
-        project.page,
-        "3-profile-project.ipynb",
-        project.title,
-        takes=("clock", "fields_map"),
-        fixed=(("project", project.project_id),),
-        needs=("data-quality",),
-        inputs=("data/clean/*.parquet",),
+    step = _project_step(project)
+    return replace(
+        step,
+        name=project.page,
+        notebook="8-profile-project.ipynb",
+        title=project.title,
+        needs=(*step.needs, step.name),
+        maker=PAGE_MAKER,
     )
 
 
