@@ -51,7 +51,7 @@ def terms(copy, tmp_path_factory):
             shutil.copytree(ROOT / "data" / name, copy / "data" / name)
         return
     built = copy_repository(tmp_path_factory.mktemp("built") / "study")
-    command = [sys.executable, "-m", "clusterpolicy", "report", "index"]
+    command = [sys.executable, "-m", "clusterpolicy", "report", "index", "methods"]
     environment = {**os.environ, "PYTHONPATH": str(built / "src")}
     subprocess.run(command, cwd=built, env=environment, check=True, capture_output=True)
     for name in ("clean", "results"):
