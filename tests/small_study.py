@@ -181,7 +181,7 @@ def code_cell(name, source, tags=()):
     }
 
 
-def finish(process, seconds=60):
+def finish(process, seconds=240):
     """Wait for a command."""
     try:
         out, err = process.communicate(timeout=seconds)

@@ -262,9 +262,16 @@ class Plan:
         return notebook, freshness.code_of_maker(maker, self.workspace.package)
 
     def libraries(self) -> frozenset[str]:
-        """Return the top-level names of all that the notebooks and their pages import."""
+        """Return the top-level names of all that is going to be imported.
+
+        Where only pages are made again, what their notebooks import is not wanted.
+        """
+        contents = Contents(self.workspace)
         readable = [each for each in self.waiting if isinstance(self.sources[each.name], Source)]
-        return frozenset().union(*(c.libraries for spec in readable for c in self._code(spec)))
+        reasons = [self.reason(spec, contents) for spec in readable]
+        runs = any(reason is not None and not reason.keeps_notebook for reason in reasons)
+        codes = [code for spec in readable for code in self._code(spec)[0 if runs else 1 :]]
+        return frozenset().union(*(code.libraries for code in codes))
 
     def _ready(self, screen: Screen) -> list[tuple[ReportSpec, Reason]]:
         """Return what to start now and why; settle those that need not or cannot start."""

@@ -84,7 +84,7 @@ REPORTS = {
                 takes=("clock", "fields_map"),
                 fixed=(("term", term),),
             )
-            for term in (1, 2, 3)
+            for term in (3, 2, 1)
         ),
         _step("measure-landscape", "5-measure-landscape.ipynb", _CLEAN, takes=("fields_map",)),
         ReportSpec(

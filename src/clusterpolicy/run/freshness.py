@@ -292,16 +292,21 @@ def _imports(code: str, package: tuple[str, ...] = ("clusterpolicy",)) -> frozen
     """Return the modules that a piece of code in `package` imports, by their full names.
 
     The packages around a module are imported with it. What stands behind ``import`` may be a
-    module or a part of one, so the names of both are given. Code that is not Python gives none:
-    it will fail when it is run, and say so there.
+    module or a part of one, so the names of both are given. What only type checkers read is left
+    out. Code that is not Python gives none: it will fail when it is run, and say so there.
     """
     code = "\n".join(line for line in code.splitlines() if not line.lstrip().startswith(("%", "!")))
     try:
         tree = ast.parse(code)
     except (SyntaxError, ValueError):
         return frozenset()
-    names = set()
-    for node in ast.walk(tree):
+    names, waiting = set(), [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING":
+            waiting += node.orelse
+            continue
+        waiting += ast.iter_child_nodes(node)
         if isinstance(node, ast.ImportFrom):
             around = package[: len(package) - node.level + 1] if node.level else ()
             module = ".".join((*around, *filter(None, (node.module,))))

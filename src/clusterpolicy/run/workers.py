@@ -38,6 +38,7 @@ ALWAYS = (
 )
 LIBRARIES = {
     "diff_diff": ("diff_diff",),
+    "fontTools": ("fontTools.subset",),
     "nbconvert": ("nbconvert",),
     "pandas": ("pandas",),
     "pandera": ("pandera.pandas",),
