@@ -51,22 +51,36 @@ Path("../data/clean").mkdir(parents=True, exist_ok=True)
 raw = pd.read_csv("../data/raw/figures.csv")
 raw.to_parquet("../data/clean/panel.parquet")
 """
-EVALUATE = """
+ESTIMATE = """
 import pandas as pd
 from pathlib import Path
 panel = pd.read_parquet("../data/clean/panel.parquet")
 Path("../data/results").mkdir(exist_ok=True)
 panel.assign(term=term).to_csv(f"../data/results/term-{term}.csv", lineterminator="\\n")
-print(term, clock, fields_map, panel.to_string())
+"""
+MEASURE = """
+import pandas as pd
+from pathlib import Path
+panel = pd.read_parquet("../data/clean/panel.parquet")
+Path("../data/results").mkdir(exist_ok=True)
+panel.to_csv("../data/results/{name}.csv", lineterminator="\\n")
+"""
+CHECK = """
+import pandas as pd
+print(pd.read_csv("../data/raw/figures.csv").to_string())
+"""
+EVALUATE = """
+import pandas as pd
+print(term, clock, fields_map, pd.read_csv(f"../data/results/term-{term}.csv").to_string())
 """
 COMPARE = """
 import pandas as pd
-for term in (1, 2, 3):
-    print(pd.read_csv(f"../data/results/term-{term}.csv").to_string())
+for name in ("term-1", "term-2", "term-3", "landscape"):
+    print(pd.read_csv(f"../data/results/{name}.csv").to_string())
 """
 METHODS = """
 import pandas as pd
-print(fields_map, len(pd.read_parquet("../data/clean/panel.parquet")))
+print(fields_map, len(pd.read_csv("../data/results/methods.csv")))
 """
 TERM_PARAMETERS = 'term = 1\nclock = "funded"\nfields_map = "broad"'
 
@@ -81,7 +95,7 @@ class Done:
 
 
 class SmallStudy:
-    """Four small notebooks, one raw table and a stand-in for the page maker."""
+    """Small notebooks, one raw table and a stand-in for the page maker."""
 
     def __init__(self, root):
         self.root = Path(root)
@@ -91,10 +105,15 @@ class SmallStudy:
         (self.root / "requirements.lock").write_text("pandas==0\n")
         (self.root / "src" / "stand_in.py").write_text(PAGES, encoding="utf-8")
         (self.root / "data/raw/figures.csv").write_text("year,value\n2001,5\n")
-        self.notebook("1-clean-clusters", 'indicator = "shipments"', CLEAN)
-        self.notebook("2-evaluate-term", TERM_PARAMETERS, EVALUATE)
-        self.notebook("5-check-methods", 'fields_map = "broad"', METHODS)
-        self.notebook("4-compare-terms", 'clock = "funded"\nfields_map = "broad"', COMPARE)
+        reading = 'fields_map = "broad"'
+        self.notebook("1-clean-clusters", "", CLEAN)
+        self.notebook("2-estimate-term", TERM_PARAMETERS, ESTIMATE)
+        self.notebook("4-try-methods", reading, MEASURE.format(name="methods"))
+        self.notebook("5-measure-landscape", reading, MEASURE.format(name="landscape"))
+        self.check_with(CHECK)
+        self.notebook("7-evaluate-term", TERM_PARAMETERS, EVALUATE)
+        self.notebook("9-compare-terms", f'clock = "funded"\n{reading}', COMPARE)
+        self.notebook("10-check-methods", reading, METHODS)
 
     def notebook(self, name, parameters, *sources, kernel="python3"):
         """Write a notebook with a heading, a parameters cell and one cell per source."""
@@ -113,9 +132,9 @@ class SmallStudy:
         path = self.root / "notebooks" / f"{name}.ipynb"
         path.write_text(json.dumps(content), encoding="utf-8")
 
-    def clean_with(self, *sources):
-        """Let the first notebook do something else."""
-        self.notebook("1-clean-clusters", 'indicator = "shipments"', *sources)
+    def check_with(self, *sources):
+        """Let the notebook of the data-quality page do something else."""
+        self.notebook("6-check-data", 'indicator = "shipments"', *sources)
 
     def start(self, *arguments, mode="fork", **environment):
         """Start a command; its standard output is not a terminal."""
@@ -162,7 +181,7 @@ def code_cell(name, source, tags=()):
     }
 
 
-def finish(process, seconds=60):
+def finish(process, seconds=240):
     """Wait for a command."""
     try:
         out, err = process.communicate(timeout=seconds)

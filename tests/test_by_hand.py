@@ -12,10 +12,15 @@ PLACES = ("root", "notebooks", "elsewhere")
 RUNS = [
     *(("1-clean-clusters", place) for place in PLACES),
     # The same first cells and the same ways to the data: one place will do.
-    ("2-evaluate-term", "elsewhere"),
-    ("3-profile-project", "elsewhere"),
-    ("4-compare-terms", "elsewhere"),
-    ("5-check-methods", "elsewhere"),
+    ("2-estimate-term", "elsewhere"),
+    ("3-estimate-project", "elsewhere"),
+    ("4-try-methods", "elsewhere"),
+    ("5-measure-landscape", "elsewhere"),
+    ("6-check-data", "elsewhere"),
+    ("7-evaluate-term", "elsewhere"),
+    ("8-profile-project", "elsewhere"),
+    ("9-compare-terms", "elsewhere"),
+    ("10-check-methods", "elsewhere"),
 ]
 
 
@@ -46,7 +51,7 @@ def terms(copy, tmp_path_factory):
             shutil.copytree(ROOT / "data" / name, copy / "data" / name)
         return
     built = copy_repository(tmp_path_factory.mktemp("built") / "study")
-    command = [sys.executable, "-m", "clusterpolicy", "report", "index"]
+    command = [sys.executable, "-m", "clusterpolicy", "report", "index", "methods"]
     environment = {**os.environ, "PYTHONPATH": str(built / "src")}
     subprocess.run(command, cwd=built, env=environment, check=True, capture_output=True)
     for name in ("clean", "results"):
@@ -72,7 +77,7 @@ def test_a_notebook_whose_data_are_missing_says_what_to_run(copy, terms):
     content = table.read_bytes()
     table.unlink()
     try:
-        done = execute("2-evaluate-term", copy, copy)
+        done = execute("7-evaluate-term", copy, copy)
     finally:
         table.write_bytes(content)
     assert done.returncode != 0

@@ -40,7 +40,7 @@ class Copy:
         ours = ("CLUSTERPOLICY_", "PYTHONPATH")
         kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
         return subprocess.run(
-            [sys.executable, "-m", "clusterpolicy", "report", "term-1"],
+            [sys.executable, "-m", "clusterpolicy", "report", "term-1", "data-quality"],
             cwd=self.folder,
             env={**kept, "PYTHONPATH": str(self.folder / "src")},
             capture_output=True,

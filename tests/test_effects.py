@@ -100,7 +100,7 @@ def first_term(request, real_study):
 
 
 def test_pyfixest_finds_the_same_estimate(first_term):
-    opinion = effects.second_opinion(first_term)
+    opinion = effects.second_opinion(first_term).iloc[0]
     assert opinion["ours"] == pytest.approx(opinion["theirs"], abs=1e-8)
     assert opinion["observations"] == len(first_term.rows)
 

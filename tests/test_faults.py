@@ -11,7 +11,16 @@ import subprocess
 import time
 
 import pytest
-from small_study import CLEAN, EVALUATE, TERM_PARAMETERS, SmallStudy, finish, is_running, wait_for
+from small_study import (
+    CHECK,
+    ESTIMATE,
+    EVALUATE,
+    TERM_PARAMETERS,
+    SmallStudy,
+    finish,
+    is_running,
+    wait_for,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -30,7 +39,7 @@ def study(tmp_path):
 
 @pytest.fixture(scope="module")
 def good(tmp_path_factory):
-    """A study with one report that was built."""
+    """A study with one step and one report that was built."""
     study = SmallStudy(tmp_path_factory.mktemp("good") / "作業 folder")
     assert study.report("data-quality").code == 0
     return study
@@ -79,6 +88,20 @@ def test_all_reports_are_built_and_then_left_alone(study, mode):
     assert study.pages() == pages
 
 
+@pytest.mark.parametrize("mode", ["fork", "plain"])
+def test_a_page_is_made_again_of_the_kept_notebook_without_a_kernel(study, mode):
+    study.check_with(CHECK, "import os\nprint(os.getpid())")
+    assert study.report("data-quality", mode=mode).code == 0
+    pages = study.pages()
+    (study.root / "reports/data-quality.html").write_text("edited by hand")
+    assert study.report("data-quality", mode=mode).code == 0
+    assert study.pages() == pages  # the process id too
+    (study.root / "reports/data-quality.html").unlink()
+    (study.root / "build/notebooks/data-quality.ipynb").unlink()
+    assert study.report("data-quality", mode=mode).code == 0
+    assert study.pages() != pages
+
+
 def test_pages_are_the_same_bytes_whatever_the_machine_is_set_to(study, tmp_path):
     settings = """
 import locale, os, time, matplotlib, numpy as np, pandas as pd, pyfixest, seaborn
@@ -88,14 +111,29 @@ print(time.tzname, locale.getlocale(), hash("x"), sorted({"b", "a", "c"}, key=ha
 print(pd.DataFrame(np.eye(30)))
 print(os.getcwd().endswith("notebooks"), os.environ.get("ESTAT_APP_ID"))
 """
-    study.clean_with(CLEAN, settings)
+    study.check_with(CHECK, settings)
     assert study.report(mode="fork", TZ="UTC", LC_ALL="C", PYTHONHASHSEED="1").code == 0
     other = SmallStudy(tmp_path / "elsewhere")
-    other.clean_with(CLEAN, settings)
+    other.check_with(CHECK, settings)
     given = {"TZ": "Asia/Tokyo", "LC_ALL": "C.UTF-8", "PYTHONHASHSEED": "77", "ESTAT_APP_ID": "s"}
     assert other.report("--jobs=1", mode="plain", **given).code == 0
     assert other.pages() == study.pages()
     assert b"None" in study.pages()["data-quality.html"]
+
+
+def test_a_failed_step_publishes_nothing_that_needs_it(study):
+    assert study.report().code == 0
+    old = study.pages()
+    study.notebook("2-estimate-term", TERM_PARAMETERS, "1 / (term - 2)", ESTIMATE)
+    (study.root / "data/raw/figures.csv").write_text("year,value\n2001,6\n")
+    done = study.report()
+    assert done.code == 5
+    assert only_line(done).startswith("notebooks/2-estimate-term.ipynb: cell 4 (step-1): ZeroDiv")
+    assert "estimate-term-1: done in" in done.out
+    assert "4 built, 1 failed, 2 skipped in" in done.out
+    assert "not run, because what they need failed: term-2, index" in done.out
+    assert study.pages()["term-2.html"] == old["term-2.html"]
+    assert study.pages()["term-1.html"] != old["term-1.html"]
 
 
 # --- a notebook that fails --------------------------------------------------------------------
@@ -130,7 +168,7 @@ FAILING = {
 @pytest.mark.parametrize("kind", FAILING)
 def test_a_failed_run_is_never_published_now_or_later(study, old, kind):
     source, code, line = FAILING[kind]
-    study.clean_with(CLEAN, source, "print('the last cell')")
+    study.check_with(CHECK, source, "print('the last cell')")
     for _ in range(2):
         done = study.report("data-quality")
         assert done.code == code
@@ -142,16 +180,16 @@ def test_a_failed_run_is_never_published_now_or_later(study, old, kind):
 
 
 def test_once_mended_it_is_published(study, old):
-    study.clean_with("1 / 0")
+    study.check_with("1 / 0")
     assert study.report("data-quality").code == 5
-    study.clean_with(CLEAN)
+    study.check_with(CHECK)
     assert study.report("data-quality").code == 0
     assert study.pages() != old
     assert not (study.root / "build/notebooks/data-quality.failed.ipynb").exists()
 
 
 def test_the_traceback_is_in_the_log_and_shown_on_request(study):
-    study.clean_with("print('x')\n1 / 0")
+    study.check_with("print('x')\n1 / 0")
     done = study.report("data-quality", "-v")
     assert done.code == 5
     assert "ZeroDivisionError" in done.err
@@ -160,7 +198,7 @@ def test_the_traceback_is_in_the_log_and_shown_on_request(study):
 
 
 def test_a_plain_kernel_that_is_killed_is_named_too(study, old):
-    study.clean_with("import os\nos.kill(os.getpid(), 9)")
+    study.check_with("import os\nos.kill(os.getpid(), 9)")
     done = study.report("data-quality", mode="plain")
     assert done.code == 5
     assert "cell 4 (step-1): the kernel was killed" in only_line(done)
@@ -170,7 +208,7 @@ def test_a_plain_kernel_that_is_killed_is_named_too(study, old):
 def test_one_that_dies_takes_no_other_along(study):
     assert study.report("data-quality").code == 0
     study.notebook(
-        "2-evaluate-term",
+        "7-evaluate-term",
         TERM_PARAMETERS,
         "import os, time\nif term == 2: os.kill(os.getppid(), 9)\ntime.sleep(2)",
         EVALUATE,
@@ -179,11 +217,11 @@ def test_one_that_dies_takes_no_other_along(study):
     assert done.code == 5
     assert "cell 4 (step-1): the process that runs it was killed" in only_line(done)
     assert sorted(study.pages()) == ["data-quality.html", "term-1.html", "term-3.html"]
-    assert "2 built, 1 unchanged, 1 failed" in done.out
+    assert "2 built, 1 failed" in done.out
 
 
 def test_a_cell_has_a_time_limit(study, old):
-    study.clean_with(CLEAN, "import time\ntime.sleep(60)")
+    study.check_with(CHECK, "import time\ntime.sleep(60)")
     began = time.monotonic()
     done = study.report("data-quality", "--cell-seconds=2")
     assert done.code == 5
@@ -193,7 +231,7 @@ def test_a_cell_has_a_time_limit(study, old):
 
 
 def test_a_run_has_a_time_limit_even_where_python_never_answers(study, old):
-    study.clean_with("import os, signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)", SLEEP)
+    study.check_with("import os, signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)", SLEEP)
     process = study.start("report", "data-quality", "--run-seconds=8")
     kernel = in_progress(study)
     done = finish(process)
@@ -204,22 +242,22 @@ def test_a_run_has_a_time_limit_even_where_python_never_answers(study, old):
 
 
 def test_an_unknown_kernel_name_is_of_no_consequence(study):
-    study.notebook("1-clean-clusters", 'indicator = "shipments"', CLEAN, kernel="conda-env-x")
+    study.notebook("6-check-data", 'indicator = "shipments"', CHECK, kernel="conda-env-x")
     assert study.report("data-quality").code == 0
 
 
 def test_a_cut_off_notebook_is_an_input_fault(study, old):
-    path = study.root / "notebooks/1-clean-clusters.ipynb"
+    path = study.root / "notebooks/6-check-data.ipynb"
     path.write_bytes(path.read_bytes()[:-20])
     done = study.report("data-quality")
     assert done.code == 4
-    assert only_line(done).startswith("notebooks/1-clean-clusters.ipynb: damaged")
+    assert only_line(done).startswith("notebooks/6-check-data.ipynb: damaged")
     assert study.pages() == old
 
 
 def test_a_notebook_cannot_rename_code_into_a_parameter(study):
     """A name that is code would be executed by papermill; it does not get that far."""
-    study.notebook("1-clean-clusters", "indicator = __import__('os').getpid()", CLEAN)
+    study.notebook("6-check-data", "indicator = __import__('os').getpid()", CHECK)
     done = study.report("data-quality")
     assert done.code == 2
     assert "is not 'name = literal'" in only_line(done)
@@ -243,7 +281,7 @@ Path("../data/children").write_text(" ".join(map(str, pids)))
     ids=["SIGINT", "SIGTERM", "SIGKILL"],
 )
 def test_a_signal_ends_the_kernel_and_its_children_and_publishes_nothing(study, old, number, code):
-    study.clean_with(CHILDREN, SLEEP)
+    study.check_with(CHILDREN, SLEEP)
     process = study.start("report", "data-quality")
     kernel = in_progress(study)
     children = [int(pid) for pid in (study.root / "data/children").read_text().split()]
@@ -258,7 +296,7 @@ def test_a_signal_ends_the_kernel_and_its_children_and_publishes_nothing(study, 
         assert only_line(done).startswith(f"stopped by {signal.Signals(number).name}")
     assert study.pages() == old
     (study.root / "data/here").unlink()
-    study.clean_with(CLEAN)
+    study.check_with(CHECK)
     assert study.report("data-quality").code == 0
 
 
@@ -336,7 +374,7 @@ def test_a_full_disk_leaves_the_old_pages(small_volume, study):
         (study.root / name).symlink_to(small_volume / name)
     assert "nothing to do" in study.report().out
     (small_volume / "ballast").write_bytes(b"x" * (small_free(small_volume) - 20_000))
-    study.clean_with(CLEAN, "print('x' * 60_000)")
+    study.check_with(CHECK, "print('x' * 60_000)")
     done = study.report("data-quality")
     assert done.code == 6
     assert "(no space left on device): free some space" in only_line(done)
@@ -354,7 +392,7 @@ def test_a_read_only_volume_is_noticed_before_anything_runs(small_volume, study)
     assert study.report("data-quality").code == 0
     subprocess.run(["cp", "-r", f"{study.root}/.", small_volume], check=True)
     study.root = small_volume
-    study.clean_with(CLEAN, "print(1)")
+    study.check_with(CHECK, "print(1)")
     old = study.pages()
     subprocess.run(["mount", "-o", "remount,ro", small_volume], check=True)
     began = time.monotonic()

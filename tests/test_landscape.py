@@ -2,9 +2,10 @@
 
 import re
 
+import pandas as pd
 import pytest
 
-from clusterpolicy import figures, results
+from clusterpolicy import figures, results, sources
 from clusterpolicy.cells import landscape, measures, shiftshare
 from clusterpolicy.findings import landscapecharts, landscapewords
 from clusterpolicy.wording import format_interval, format_number
@@ -42,6 +43,20 @@ def test_the_records_are_saved_once_and_read_back(tmp_path, records):
     results.save_results(records, landscape.NAME, tmp_path)
     assert path.read_text(encoding="utf-8") == again
     assert again.count("\n") == len(records) + 1
+
+
+def test_the_landscape_that_is_told_is_the_one_that_was_recorded(
+    tmp_path, records, land, real_study, monkeypatch
+):
+    monkeypatch.setattr(sources, "RESULTS", tmp_path)
+    results.save_results(records, landscape.NAME)
+    told = landscape.load(real_study, "broad")
+    for name in ("cells", "industries", "prefectures"):
+        found = getattr(told, name)
+        shared = [column for column in getattr(land, name) if column in found]
+        pd.testing.assert_frame_equal(found[shared], getattr(land, name)[shared])
+    assert {"is_targeted", "product_last", "growth", "lq_shrunk", "label"} <= set(told.cells)
+    assert landscapewords.movers_table(told).data.equals(landscapewords.movers_table(land).data)
 
 
 def test_every_cell_stands_in_one_quadrant(land):

@@ -8,6 +8,10 @@ import nbformat
 import pytest
 from conftest import ROOT
 
+from clusterpolicy.checks import register
+from clusterpolicy.run import catalogue, freshness
+
+PACKAGE = ROOT / "src/clusterpolicy"
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 READABLE_ID = re.compile(r"[a-z]+(-([a-z]+|[0-9]{1,2}))*")
@@ -130,10 +134,31 @@ def test_the_notebook_keeps_the_rules(path, rule):
     assert list(rule(stored)) == []
 
 
-def test_the_notebooks_are_numbered_in_reading_order():
-    assert NOTEBOOKS
-    for path in NOTEBOOKS:
-        assert re.fullmatch(r"\d(-[a-z]+)+", path.stem), path.name
+def test_the_notebooks_are_numbered_in_reading_order_those_that_estimate_first():
+    in_order = sorted(NOTEBOOKS, key=lambda path: int(path.stem.partition("-")[0]))
+    for number, path in enumerate(in_order, start=1):
+        assert re.fullmatch(rf"{number}(-[a-z]+)+", path.stem), path.name
+    assert len(in_order) < 12
+    reports = catalogue.list_reports([register.Entry("tama-t2", "Tama")]).values()
+    has_page = {spec.notebook: spec.has_page for spec in reports}
+    kinds = [has_page[path.name] for path in in_order]
+    assert kinds == sorted(kinds)
+
+
+# What says and shows: of no estimate's business, and not to be in the key of a step.
+TELLS = re.compile(
+    r"(findings|page|pages|render|templates)/|projects/(profile(charts|tables|words)|placecharts)"
+    r"|(evidence|statements|wording|figures|tables|report|answers)\.py"
+)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_an_edited_sentence_or_drawing_estimates_nothing_again(path):
+    reports = catalogue.list_reports([register.Entry("tama-t2", "Tama")]).values()
+    has_page = any(spec.has_page for spec in reports if spec.notebook == path.name)
+    cells = nbformat.v4.reads(path.read_text(encoding="utf-8")).cells
+    found = [name for name in freshness.code_used(cells, PACKAGE).modules if TELLS.match(name)]
+    assert bool(found) == has_page, found
 
 
 # ---- Each rule finds what it is for ------------------------------------------------------------

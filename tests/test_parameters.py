@@ -12,6 +12,7 @@ from conftest import ROOT
 
 from clusterpolicy import __main__ as command
 from clusterpolicy import runner
+from clusterpolicy.checks import register
 from clusterpolicy.run import catalogue, parameters
 from clusterpolicy.run.parameters import PARAMETERS, Parameter, UsageFault
 
@@ -114,7 +115,7 @@ def test_a_refusal_is_one_line_that_names_what_is_allowed(arguments, naming, sta
 def test_what_is_allowed_arrives_typed(started):
     assert command.main(["report", "--term=2", "--clock=planned", "--jobs=3"]) == 0
     ((_, specs, chosen, settings, _),) = started
-    assert [spec.name for spec in specs] == ["data-quality", "term-2"]
+    assert [spec.name for spec in specs] == ["clean", "estimate-term-2", "term-2"]
     assert chosen == {"clock": "planned"}
     assert settings.jobs == 3
     assert catalogue.values_for(specs[1], chosen) == {
@@ -230,6 +231,8 @@ def test_notebooks_declare_what_their_reports_are_run_with_and_the_same_defaults
     cells = json.loads(path.read_bytes())["cells"]
     declared = parameters.in_notebook(cells, path.name)
     assert declared == {name: PARAMETERS[name].default for name in declared}
-    for spec in catalogue.REPORTS.values():
+    reports = catalogue.list_reports([register.Entry("tama-t2", "Tama")])
+    assert path.name in {spec.notebook for spec in reports.values()}
+    for spec in reports.values():
         if spec.notebook == path.name:
             assert set(declared) == {*spec.takes, *dict(spec.fixed)}

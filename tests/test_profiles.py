@@ -12,8 +12,10 @@ import pandas as pd
 import pytest
 from conftest import ROOT
 
+from clusterpolicy import results
 from clusterpolicy.cells.stars import DEFAULT
 from clusterpolicy.checks import register
+from clusterpolicy.otherdesigns import synthetic
 from clusterpolicy.page.theme import number
 from clusterpolicy.projects import (
     placecharts,
@@ -150,6 +152,26 @@ def test_the_records_of_a_project_are_its_growth_and_its_counterparts(silicon):
     assert pd.isna(gap["low"])
     assert {2, 3} == set(records.loc[records["design"] != profiles.GAP, "term"])
     assert records["grade"].max() <= 2
+
+
+@pytest.mark.parametrize("project_id", [SILICON, "kanto-bio-t2"])  # the second with Tokyo
+def test_bands_and_counterpart_are_told_from_records_as_they_were_estimated(
+    project_id, real_study, tmp_path
+):
+    estimated = profiles.profile(real_study, project_id, "funded", "broad")
+    results.save_results(profiles.estimate(estimated), "project", tmp_path)
+    records = results.load_results(["project"], tmp_path)
+    told = replace(estimated, records=records)
+    bands = estimated.path_bands.drop(columns="factor")
+    pd.testing.assert_frame_equal(told.path_bands, bands, check_dtype=False)
+    for indicator in synthetic.INDICATORS:
+        fit = estimated.counterpart(indicator)
+        years, n_sets, reason = told.counterpart_gaps(indicator)
+        assert (n_sets, reason) == (len(fit.placebo_sets), fit.reason)
+        expected = fit.years.assign(gap=100 * fit.years["gap"])
+        if not fit.reason:
+            expected = expected.assign(low=100 * fit.band().low, high=100 * fit.band().high)
+        pd.testing.assert_frame_equal(years, expected, check_dtype=False, rtol=1e-12)
 
 
 def test_the_lines_of_a_project_are_drawn_with_their_bands(silicon):

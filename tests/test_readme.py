@@ -126,6 +126,11 @@ def test_each_module_imports_only_from_those_above_it():
         assert not below, f"{name} imports {below}, which the README lists below it"
 
 
+def test_the_notebooks_are_listed():
+    listed_ones = set(re.findall(r"`(\d+(?:-[a-z]+)+)`", README))
+    assert listed_ones == {path.stem for path in (ROOT / "notebooks").glob("*.ipynb")}
+
+
 def test_the_words_are_those_of_the_glossary():
     words = pd.read_csv(ROOT / "data/raw/glossary.csv")["word"]
     section = README.split("## Words")[1].split("\n## ")[0]

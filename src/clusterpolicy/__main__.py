@@ -92,11 +92,10 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     commands = top.add_subparsers(
         title="commands", metavar="report | data | estat | pdf | params", required=True
     )
+    pages = [name for name, spec in catalogue.REPORTS.items() if spec.has_page]
     report = commands.add_parser("report", help="write the reports", allow_abbrev=False)
     report.set_defaults(command=_report)
-    report.add_argument(
-        "names", nargs="*", metavar="NAME", help=", ".join((*catalogue.REPORTS, "projects/ID"))
-    )
+    report.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(pages)}, projects/ID")
     for parameter in PARAMETERS.values():
         report.add_argument(
             parameter.flag,
@@ -172,7 +171,8 @@ def _report(options: argparse.Namespace, settings: Settings) -> int:
     screen = Screen(verbose=options.verbose)
     results = runner.build(workspace, specs, chosen, settings, screen)
     where = workspace.short(workspace.reports) + "/"
-    screen.summary([(result.name, result.state) for result in results], where)
+    told = [result for result in results if result.has_page or result.state == "failed"]
+    screen.summary([(result.name, result.state) for result in told], where)
     return next((result.code for result in results if result.code), 0)
 
 

@@ -400,16 +400,16 @@ class TripleDifference:
             self.std_error = float(np.sqrt(factor * (scores**2).sum()) / self.parts.norm.sum())
 
 
-def second_opinion(sample: Sample) -> dict[str, float]:
+def second_opinion(sample: Sample) -> pd.DataFrame:
     """Estimate the triple difference of a sample again with pyfixest.
 
     Returns
     -------
-    dict
+    DataFrame, 1 row
         ``ours`` and ``theirs`` (in logs), ``std_error`` clustered by prefecture as pyfixest
         computes it with the factor ``G/(G-1)``, and ``observations``.
     """
-    import pyfixest  # heavy: only the page that compares needs it
+    import pyfixest  # heavy: only the step that compares needs it
 
     rows = sample.rows.assign(
         targeted_in_term=(sample.rows["is_targeted"] & sample.rows["in_term"]).astype(float),
@@ -425,12 +425,13 @@ def second_opinion(sample: Sample) -> dict[str, float]:
         ssc=pyfixest.ssc(k_adj=False, G_adj=True),  # the factor G/(G-1) alone, as here
         demeaner=pyfixest.MapDemeaner(fixef_tol=1e-12),
     )
-    return {
+    opinion = {
         "ours": TripleDifference(sample).estimate,
         "theirs": float(fit.coef()["targeted_in_term"]),
         "std_error": float(fit.se()["targeted_in_term"]),
         "observations": len(rows),
     }
+    return pd.DataFrame([opinion])
 
 
 def cell_changes(sample: Sample) -> Changes:

@@ -1,6 +1,7 @@
 """One row per cell or prefecture and year: built from the raw tables, saved, loaded."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -123,13 +124,18 @@ class Study:
         return [(each.name, getattr(self, each.name)) for each in fields(self)]
 
 
-def read_raw(folder: Path | None = None) -> dict[str, pd.DataFrame]:
+def read_raw(
+    folder: Path | None = None, names: Sequence[str] | None = None
+) -> dict[str, pd.DataFrame]:
     """Read every raw table and hold it against its rules and against the tables it refers to.
 
     Parameters
     ----------
     folder : Path, optional
         Folder of the raw tables; ``data/raw`` if not given.
+    names : sequence of str, optional
+        Read these alone and hold each against its own rules: the step that cleans has held all of
+        them against one another.
 
     Returns
     -------
@@ -147,12 +153,12 @@ def read_raw(folder: Path | None = None) -> dict[str, pd.DataFrame]:
     # Other folders than the repository's own have no place for a list of what is wrong in them.
     faults = checking.Faults(sources.BUILD / "faults.csv" if folder is None else None)
     raw = {}
-    for name in rules.RULES:
+    for name in names or rules.RULES:
         with faults.collecting():
             raw[name] = rules.check_raw(sources.read_raw(name, folder), name)
-    if not faults.faults:
+    if not (faults.faults or names):
         _check_references(raw, faults)
-    if not faults.faults:
+    if not (faults.faults or names):
         for name, found in rules.find_slips(raw).items():
             with faults.collecting():
                 checking.raise_faults(raw[name], found)
@@ -618,7 +624,6 @@ def save(study: Study, folder: Path | None = None, with_csv: bool = True) -> pd.
     """
     folder = sources.CLEAN if folder is None else folder
     folder.mkdir(parents=True, exist_ok=True)
-    written = []
     for name, table in study.items():
         plain = table.copy()
         plain.attrs = {}  # the path of the raw file is no property of the clean table
@@ -628,9 +633,14 @@ def save(study: Study, folder: Path | None = None, with_csv: bool = True) -> pd.
                 folder / f"{name}.csv",
                 lambda path, t=plain: t.to_csv(path, index=False, lineterminator="\n"),
             )
-        written.append((name, len(table), table.shape[1]))
     package.write(dict(study.items()), folder, with_csv)
-    return pd.DataFrame(written, columns=["table", "rows", "columns"])
+    return count_tables(study)
+
+
+def count_tables(study: Study) -> pd.DataFrame:
+    """Return ``table``, ``rows`` and ``columns`` of every table of a study."""
+    counts = [(name, *table.shape) for name, table in study.items()]
+    return pd.DataFrame(counts, columns=["table", "rows", "columns"])
 
 
 class _Saved(Study):

@@ -48,7 +48,10 @@ PRETREND_LEVEL = 0.05
 # that would not see a difference as large as this has not shown that the paths were alike.
 PRETREND_BLIND = 20.0
 # Fields that may be empty in all rows of a table: read as text all the same.
-TEXT_FIELDS = ("reason", "vcov_group", "influence_cell", "left_out", "input_hash")
+TEXT_FIELDS = (
+    *("reason", "vcov_group", "influence_cell", "left_out", "input_hash"),
+    *("pref_code", "industry"),
+)
 # Designs whose records are of whichever outcome they name.
 OF_OUTCOMES = ("triple difference", "leave one cell out")
 CHECK_DRAWS = 1_999  # reassignments where a sample leaves cells or years out

@@ -63,12 +63,10 @@ def survey(
     codes = study.prefectures.set_index("pref_code")["name_en"]
     industries = study.industries[study.industries["base"] == base]
     names = industries.set_index("industry")["name_en"]
-    targets = study.cells[(study.cells["base"] == base) & (study.cells["fields_map"] == fields_map)]
-    is_targeted = (targets["is_targeted_1"] | targets["is_targeted_2"]).rename("is_targeted")
     start = cells.loc[cells["fy"] == first, [*CELL, "lq_shrunk", "lq_low", "lq_high"]]
     grown = measures.measure_growth(cells, years)
     grown = grown.merge(start, on=CELL, how="left", validate="one_to_one")
-    grown = grown.merge(targets[CELL].join(is_targeted), on=CELL, how="left", validate="one_to_one")
+    grown = _mark_targeted(grown, study, fields_map, base)
     label = grown["pref_code"].map(codes) + ", " + grown["industry"].map(names).str.lower()
     spread = concentration.concentrate(cells, [last]).drop(columns="fy")
     alike = neighbours.moran_by_industry(cells, study.neighbours, last).drop(columns="fy")
@@ -82,6 +80,14 @@ def survey(
         base=base,
         years=years,
     )
+
+
+def _mark_targeted(cells: pd.DataFrame, study: Study, fields_map: str, base: str) -> pd.DataFrame:
+    """Add ``is_targeted``: whether a project of either funded term counts in the cell."""
+    targets = study.cells[(study.cells["base"] == base) & (study.cells["fields_map"] == fields_map)]
+    is_targeted = (targets["is_targeted_1"] | targets["is_targeted_2"]).rename("is_targeted")
+    marks = targets[CELL].join(is_targeted)
+    return cells.merge(marks, on=CELL, how="left", validate="one_to_one")
 
 
 # Measure -> table, value, its interval, its p-value and the adjusted one, unit.
@@ -153,6 +159,50 @@ def records_of(land: Landscape, study: Study) -> pd.DataFrame:
     place = (table["pref_code"] + "-" + table["industry"]).str.strip("-")
     table.insert(0, "result_id", f"land-{land.base}-" + slug + "-" + place)
     return table.assign(input_hash=results.input_stamp(study))
+
+
+def load(study: Study, fields_map: str) -> Landscape:
+    """Return the landscape from its records, with the columns that they hold.
+
+    Which cells are targeted, and their product in the last year, are facts of the clean tables.
+
+    Parameters
+    ----------
+    study : Study
+    fields_map : str
+        Reading of the fields: ``broad`` or ``narrow``.
+
+    Raises
+    ------
+    sources.InputMissing
+        If the records are missing.
+    """
+    records = results.load_results([NAME])
+    cells = _mark_targeted(_columns_of(records, "cells"), study, fields_map, BASE)
+    panel = study.cell_panel
+    is_last = (panel["base"] == BASE) & (panel["fy"] == YEARS[1])
+    product = panel.loc[is_last, [*CELL, "product_million_yen"]]
+    product = product.rename(columns={"product_million_yen": "product_last"})
+    return Landscape(
+        cells=cells.merge(product, on=CELL, how="left", validate="one_to_one"),
+        industries=_columns_of(records, "industries"),
+        prefectures=_columns_of(records, "prefectures"),
+    )
+
+
+def _columns_of(records: pd.DataFrame, table: str) -> pd.DataFrame:
+    """Set the records of one table beside one another: the reverse of :func:`records_of`."""
+    keys = [*CELL, "label"]
+    found = records[records["measure"] == next(m for m, r in _RECORDED.items() if r[0] == table)]
+    found = found[keys].reset_index(drop=True)
+    for measure, (of, value, low, high, test, _unit) in _RECORDED.items():
+        if of != table:
+            continue
+        names = {"low": low, "high": high} | ({"value": value} if value else {})
+        names |= {name: f"{test}{name}" for name in ("p_value", "q_value") if test}
+        rows = records.loc[records["measure"] == measure, [*keys, *names]].rename(columns=names)
+        found = found.merge(rows, on=keys, how="left", validate="one_to_one")
+    return found
 
 
 def quadrants(land: Landscape) -> pd.DataFrame:

@@ -259,7 +259,7 @@ def agreement_sentence(opinion: Mapping[str, float]) -> str:
     Parameters
     ----------
     opinion : mapping
-        From ``effects.second_opinion``.
+        Row of ``effects.second_opinion``.
     """
     gap = abs(opinion["ours"] - opinion["theirs"])
     verdict = "agree" if gap < AGREEMENT else "DISAGREE"

@@ -3,10 +3,10 @@
 import numpy as np
 import pandas as pd
 
-from clusterpolicy import effects, policy
+from clusterpolicy import effects
 from clusterpolicy.findings.answers import AGREEMENT
 from clusterpolicy.inference import POWER
-from clusterpolicy.methodtrials import simulation, trials
+from clusterpolicy.methodtrials import trendtrials, trials
 from clusterpolicy.methodtrials.agreement import PUBLISHED
 from clusterpolicy.methodtrials.estimators import BLOCK, BY_PLACE, DECLARED, FIRST, PERMUTED
 from clusterpolicy.methodtrials.trials import (
@@ -18,7 +18,6 @@ from clusterpolicy.methodtrials.trials import (
     UNHELD,
 )
 from clusterpolicy.page.alttext import listed
-from clusterpolicy.panel import Study
 from clusterpolicy.wording import format_interval, format_number
 
 PROMISED = 5.0  # rejections without an effect, percent of panels
@@ -37,6 +36,12 @@ def pick(records: pd.DataFrame, **conditions: object) -> pd.DataFrame:
     for column, value in conditions.items():
         records = records[records[column] == value]
     return records.reset_index(drop=True)
+
+
+def split_trials(records: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Tell the trials of the estimate and of its test from those of the event study."""
+    is_trend = records["way"] == trendtrials.EVENT_STUDY
+    return records[~is_trend].reset_index(drop=True), records[is_trend].reset_index(drop=True)
 
 
 def of_sample(records: pd.DataFrame) -> pd.Series:
@@ -250,28 +255,16 @@ def trial_rows(tried: pd.DataFrame) -> dict:
     }
 
 
-def process_rows(study: Study, fields_map: str) -> dict:
-    """Return what moves the figures of each term, as arguments of ``tables.plain_table``."""
-    rows = []
-    for number in (1, 2, 3):
-        design = effects.main_design(study, number, policy.CLOCKS[0], fields_map)
-        process = simulation.measure_process(effects.cell_sample(study, design))
-        rows.append(
-            {
-                "term": f"term {number}",
-                "scale": 100 * np.exp(process.level / 2),
-                "slope": process.slope,
-                "dispersion": process.dispersion,
-                "next_year": process.correlation(1),
-                "three_years": process.correlation(3),
-                "shared": 100 * process.shared,
-                "kurtosis": process.kurtosis,
-                "prefectures": 100 * np.sqrt(np.diag(process.places).mean()),
-                "industries": 100 * np.sqrt(np.diag(process.industries).mean()),
-            }
-        )
+def process_rows(processes: pd.DataFrame) -> dict:
+    """Return what moves the figures of each term, as arguments of ``tables.plain_table``.
+
+    Parameters
+    ----------
+    processes : DataFrame
+        From ``simulation.measure_processes``.
+    """
     return {
-        "data": pd.DataFrame(rows),
+        "data": processes,
         "labels": {
             "term": "Sample",
             "scale": "Cell of mean size",

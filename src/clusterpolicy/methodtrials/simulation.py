@@ -11,7 +11,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from clusterpolicy.effects import Sample
+from clusterpolicy import policy
+from clusterpolicy.effects import Sample, cell_sample, main_design
+from clusterpolicy.panel import Study
 
 SEED = 20010402  # any fixed number; not the one that the permutations are drawn with
 
@@ -110,6 +112,36 @@ def measure_process(sample: Sample) -> Process:
         places=_covariance(effects[:n_places]),
         industries=_covariance(effects[n_places:]),
     )
+
+
+def measure_processes(study: Study, fields_map: str) -> pd.DataFrame:
+    """Measure what moves the figures of the main sample of each term.
+
+    Returns
+    -------
+    DataFrame
+        One row per ``term`` (in words): ``scale``, ``shared``, ``prefectures``, ``industries`` in
+        percent, ``slope``, ``dispersion``, ``next_year``, ``three_years`` and ``kurtosis``.
+    """
+    rows = []
+    for number in (1, 2, 3):
+        design = main_design(study, number, policy.CLOCKS[0], fields_map)
+        process = measure_process(cell_sample(study, design))
+        rows.append(
+            {
+                "term": f"term {number}",
+                "scale": 100 * np.exp(process.level / 2),
+                "slope": process.slope,
+                "dispersion": process.dispersion,
+                "next_year": process.correlation(1),
+                "three_years": process.correlation(3),
+                "shared": 100 * process.shared,
+                "kurtosis": process.kurtosis,
+                "prefectures": 100 * np.sqrt(np.diag(process.places).mean()),
+                "industries": 100 * np.sqrt(np.diag(process.industries).mean()),
+            }
+        )
+    return pd.DataFrame(rows)
 
 
 def _dispersion(excess: np.ndarray, years: np.ndarray) -> float:

@@ -25,6 +25,7 @@ DRIFTS = (0.0, 0.005, 0.01, 0.02)  # growth a year by which targeted cells are a
 PANELS = 500
 DRAWS = 499
 CHUNK = 20  # panels that share draws: few, or what their draws have in common would show
+EVENT_STUDY = "event-study"  # `way` of its records
 MEASURES = {
     "warning": "test of the years before the term rejects",
     "band": "band of the event study leaves out zero in some year",
@@ -151,7 +152,7 @@ def _records(
     records = []
     for drift in DRIFTS:
         scenario = trials.Scenario("trend", "targeted cells ahead all along", drift=drift)
-        common = trials.common_fields(court, scenario, "event-study", stamp)
+        common = trials.common_fields(court, scenario, EVENT_STUDY, stamp)
         common |= {"method": "event study", "draws": court.draws, "effect": 100 * drift}
         warned = p_before[drift] <= trials.LIMIT
         found = {

@@ -556,6 +556,13 @@ def gap_records(
     return [*records, outside]
 
 
+def own_path(study: Study, project_id: str, indicator: str) -> pd.Series:
+    """Return the mean log of a project's prefectures by year, as its fit has it."""
+    treated, _ = _territories(study, _project(study, project_id), OTHER_PREFECTURES)
+    wide = _wide_logs(study, indicator)
+    return pd.Series(wide.loc[[*treated]].to_numpy().mean(axis=0), index=wide.columns)
+
+
 def placebo_paths(fit: Fit, indicator: str) -> pd.DataFrame:
     """Return the gaps of the placebo sets, one row per set and year.
 

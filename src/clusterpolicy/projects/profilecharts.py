@@ -264,15 +264,12 @@ def plot_synthetic(profile: Profile, *, source: str = CENSUS) -> Chart:
         zero, and the note says why.
     """
     study, term = profile.study, profile.term
-    fit = profile.counterpart("shipments")
-    data = fit.years.assign(gap=100 * fit.years["gap"]).astype({"year": int})
-    if not fit.reason:
-        data = data.assign(low=100 * fit.band().low, high=100 * fit.band().high)
+    data, n_sets, reason = profile.counterpart_gaps("shipments")
     first, last = (int(data["year"].min()), int(data["year"].max())) if len(data) else term.years
     events = yearaxis.choose_events(study.events, "prefecture_shipments", first, last)
-    note = fit.reason or (
-        f"zero: as the counterpart; band: {len(fit.placebo_sets)} sets of other prefectures that "
-        "stand for it, lowest to highest"
+    note = reason or (
+        f"zero: as the counterpart; band: {n_sets} sets of other prefectures that stand for it, "
+        "lowest to highest"
     )
     axes = yearaxis.open_years(
         first,
@@ -282,7 +279,7 @@ def plot_synthetic(profile: Profile, *, source: str = CENSUS) -> Chart:
         note=note,
         fiscal=False,
     )
-    if not fit.reason:
+    if not reason:
         _draw_band(axes, data["year"], data["low"], data["high"])
     axes.plot(data["year"], data["gap"], color=theme.TARGETED, linewidth=1.8)
     theme.leave_room(axes, above=0.26, below=0.1)
@@ -291,7 +288,7 @@ def plot_synthetic(profile: Profile, *, source: str = CENSUS) -> Chart:
     theme.set_numbers(axes, signed=True)
     return theme.close_chart(
         axes,
-        alt=_describe_gap(profile, data, fit.reason),
+        alt=_describe_gap(profile, data, reason),
         data=data,
         unit="log difference x 100",
         years=format_years(first, last, ""),

@@ -5,7 +5,7 @@ project's term, where both are 100: to the left everything is measured in the ol
 right in the later one.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -64,6 +64,8 @@ class Profile:
     asked, reading : str
         Reading of the fields map that was asked for, and the one that is used: a project that only
         says "manufacturing" has no cell in the narrow reading, so the broad one stands in.
+    records : DataFrame, optional
+        Its saved records: bands and counterpart are told from them and not estimated.
     """
 
     study: Study
@@ -71,6 +73,7 @@ class Profile:
     term: policy.Term
     asked: str
     reading: str
+    records: pd.DataFrame | None = field(default=None, compare=False, repr=False)
 
     @property
     def project_id(self) -> str:
@@ -187,8 +190,11 @@ class Profile:
         DataFrame
             One row per ``industry`` (:data:`ALL` for the sum), ``base`` and ``fy``: ``gap``,
             ``low`` and ``high`` in percent (no band where fewer than ``chance.MIN_GROUPS`` groups
-            have a path), the ``factor`` by which the band is widened, and ``n_groups``.
+            have a path), the ``factor`` by which the band is widened (only where it is
+            estimated), and ``n_groups``.
         """
+        if self.records is not None:
+            return self._recorded_bands()
         parts = []
         for base, territory in self.territories.items():
             placebos = territory.placebo_gaps(self.groups)
@@ -208,6 +214,22 @@ class Profile:
             return pd.DataFrame(columns=columns)
         return pd.concat(parts, ignore_index=True)
 
+    def _recorded_bands(self) -> pd.DataFrame:
+        rows = results.choose(self.records, PATH, clock=self.term.clock)
+        keys = {_path_label(self, each): each for each in (*self.cells["industry"], ALL)}
+        keys |= {_path_label(self, each): each for each in self.paths["industry"]}
+        return pd.DataFrame(
+            {
+                "industry": rows["outcome_label"].map(keys),
+                "base": rows["base"],
+                "fy": rows["year"].astype(int),
+                "gap": rows["estimate"],
+                "low": rows["low"],
+                "high": rows["high"],
+                "n_groups": rows["draws"],
+            }
+        )
+
     @cached_property
     def leading_cell(self) -> tuple[str, str] | None:
         """Its cell, prefecture and industry, without which the end of its term moves most."""
@@ -222,6 +244,39 @@ class Profile:
                 self.study, self.project_id, indicator, self.term.number, self.term.clock
             )
         return self._counterparts[indicator]
+
+    def counterpart_gaps(self, indicator: str) -> tuple[pd.DataFrame, int, str]:
+        """Return the gap to its counterpart by year, from the records if there are any.
+
+        Returns
+        -------
+        years : DataFrame
+            ``year``; ``treated`` and ``synthetic`` in logs; ``gap``, ``low`` and ``high`` (the
+            band of the placebo sets) in logs x 100.
+        n_sets : int
+            Placebo sets.
+        reason : str
+            Why there is no counterpart; empty if there is one.
+        """
+        records = self.records
+        if records is None:
+            fit = self.counterpart(indicator)
+            records = results.to_frame(
+                synthetic.gap_records(self.study, self.project_id, indicator, self.term, fit)
+            )
+        rows = results.choose(
+            records, synthetic.GAP, outcome=indicator, clock=self.term.clock, term=self.term.number
+        )
+        reason = rows["reason"].iloc[0]
+        if reason:
+            empty = pd.DataFrame(columns=["year", "treated", "synthetic", "gap"], dtype=float)
+            return empty.astype({"year": int}), 0, reason
+        years = rows[["year", "estimate", "low", "high"]].astype({"year": int})
+        years = years.rename(columns={"estimate": "gap"})
+        own = years["year"].map(synthetic.own_path(self.study, self.project_id, indicator))
+        years.insert(1, "treated", own)
+        years.insert(2, "synthetic", own - years["gap"] / 100)
+        return years, int(rows["draws"].iloc[0]), ""
 
     @cached_property
     def _counterparts(self) -> dict[str, synthetic.Fit]:
@@ -397,8 +452,21 @@ class Profile:
         return clusters.strength_and_growth(cells, panel, base, (during.start, during.end), names)
 
 
-def profile(study: Study, project_id: str, clock: str, fields_map: str) -> Profile:
+def profile(
+    study: Study,
+    project_id: str,
+    clock: str,
+    fields_map: str,
+    records: pd.DataFrame | None = None,
+) -> Profile:
     """Return the profile of one project.
+
+    Parameters
+    ----------
+    study : Study
+    project_id, clock, fields_map : str
+    records : DataFrame, optional
+        Its saved records, so that nothing is estimated.
 
     Raises
     ------
@@ -414,7 +482,7 @@ def profile(study: Study, project_id: str, clock: str, fields_map: str) -> Profi
     project = known.loc[project_id]
     term = policy.choose_term(study.terms, int(project["term"]), clock)
     for reading in dict.fromkeys((fields_map, "broad")):
-        found = Profile(study, project, term, fields_map, reading)
+        found = Profile(study, project, term, fields_map, reading, records)
         if not found.cells.empty:
             return found
     raise ValueError(

@@ -1,22 +1,25 @@
 """Which reports there are: the notebook of each, the values it takes, and what it needs.
 
-Every project of the facts is a report too, so the list is made when the run starts.
+A notebook that estimates is a step: it writes records and has no page. A notebook that tells has a
+page. Every project of the facts is a report too, so the list is made when the run starts.
 """
 
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from clusterpolicy.checks import register
 from clusterpolicy.run import parameters
 from clusterpolicy.run.parameters import PARAMETERS, UsageFault, Value
 
+PAGE_MAKER = "clusterpolicy.report"
+
 
 @dataclass(frozen=True)
 class ReportSpec:
-    """One report: a notebook, the values it is run with, and the page that comes of it.
+    """One notebook, the values it is run with, and what comes of it: a page, or records alone.
 
     Attributes
     ----------
@@ -31,59 +34,94 @@ class ReportSpec:
     fixed : tuple of (str, int or str)
         Parameters that make this report what it is.
     needs : tuple of str
-        Reports whose notebooks write what this one reads.
+        Steps and reports whose notebooks write what this one reads.
     inputs : tuple of str
         Patterns below the root that must match a file when the run starts. What a rebuild depends
         on is not this list but the files that the notebook was seen to open.
+    maker : str
+        Module that makes the page, with ``PageSpec``, ``page`` and ``check`` as
+        `clusterpolicy.report` has them; empty for a step without a page.
     """
 
     name: str
     notebook: str
-    title: str
+    title: str = ""
     takes: tuple[str, ...] = ()
     fixed: tuple[tuple[str, Value], ...] = ()
     needs: tuple[str, ...] = ()
     inputs: tuple[str, ...] = ()
+    maker: str = PAGE_MAKER
+
+    @property
+    def has_page(self) -> bool:
+        """Whether a page comes of it; a step without one only writes files for others."""
+        return bool(self.maker)
 
 
 _TERM_TITLES = ("Term 1: launch", "Term 2: development", "Term 3: autonomy")
+_CLEAN = "clean"
+_TABLES = ("data/clean/*.parquet",)
+
+
+def _step(name: str, notebook: str, *needs: str, **given: tuple) -> ReportSpec:
+    """Return a step that estimates: no page, and tables to read where it needs another one."""
+    return ReportSpec(
+        name, notebook, needs=needs, **{"inputs": _TABLES if needs else (), **given}, maker=""
+    )
+
+
+# The steps first, the longest of them at the head; then the pages that tell what they have written.
 REPORTS = {
     spec.name: spec
     for spec in (
+        _step(_CLEAN, "1-clean-clusters.ipynb", inputs=("data/raw/*.csv",)),
+        _step("try-methods", "4-try-methods.ipynb", _CLEAN, takes=("fields_map",)),
+        *(
+            _step(
+                f"estimate-term-{term}",
+                "2-estimate-term.ipynb",
+                _CLEAN,
+                takes=("clock", "fields_map"),
+                fixed=(("term", term),),
+            )
+            for term in (3, 2, 1)
+        ),
+        _step("measure-landscape", "5-measure-landscape.ipynb", _CLEAN, takes=("fields_map",)),
         ReportSpec(
             "data-quality",
-            "1-clean-clusters.ipynb",
+            "6-check-data.ipynb",
             "The data",
             takes=("indicator",),
-            inputs=("data/raw/*.csv",),
+            needs=(_CLEAN,),
+            inputs=("data/raw/*.csv", *_TABLES),
         ),
         *(
             ReportSpec(
                 f"term-{term}",
-                "2-evaluate-term.ipynb",
+                "7-evaluate-term.ipynb",
                 title,
                 takes=("clock", "fields_map"),
                 fixed=(("term", term),),
-                needs=("data-quality",),
-                inputs=("data/clean/*.parquet",),
+                needs=(_CLEAN, f"estimate-term-{term}"),
+                inputs=_TABLES,
             )
             for term, title in enumerate(_TERM_TITLES, start=1)
         ),
         ReportSpec(
             "methods",
-            "5-check-methods.ipynb",
+            "10-check-methods.ipynb",
             "Do the estimators tell the truth?",
             takes=("fields_map",),
-            needs=("data-quality",),
-            inputs=("data/clean/*.parquet",),
+            needs=(_CLEAN, "try-methods"),
+            inputs=("data/results/*.csv",),
         ),
         ReportSpec(
             "index",
-            "4-compare-terms.ipynb",
+            "9-compare-terms.ipynb",
             "Three terms compared",
             takes=("clock", "fields_map"),
-            needs=("data-quality", "term-1", "term-2", "term-3"),
-            inputs=("data/clean/*.parquet", "data/results/*.csv"),
+            needs=(_CLEAN, *(f"estimate-term-{term}" for term in (1, 2, 3)), "measure-landscape"),
+            inputs=(*_TABLES, "data/results/*.csv"),
         ),
     )
 }
@@ -95,26 +133,39 @@ def values_for(spec: ReportSpec, chosen: Mapping[str, Value]) -> dict[str, Value
     return parameters.check({**values, **dict(spec.fixed)})
 
 
-def list_reports(projects: Iterable[register.Entry]) -> dict[str, ReportSpec]:
-    """Return every report by name: those of `REPORTS` and one for each project of the facts.
+def list_reports(projects: Sequence[register.Entry]) -> dict[str, ReportSpec]:
+    """Return every step and report by name: those of `REPORTS`, and two for each project.
 
-    The overview compares the projects, so it comes after them.
+    The overview compares the projects, so it comes after their steps.
     """
-    pages = {project.page: _project_report(project) for project in projects}
+    steps = {spec.name: spec for spec in map(_project_step, projects)}
+    pages = {spec.name: spec for spec in map(_project_report, projects)}
     index = REPORTS["index"]
     fixed = {name: spec for name, spec in REPORTS.items() if name != index.name}
-    return {**fixed, **pages, index.name: replace(index, needs=(*index.needs, *pages))}
+    first = {name: spec for name, spec in fixed.items() if not spec.has_page}
+    index = replace(index, needs=(*index.needs, *steps))
+    return {**first, **steps, **fixed, **pages, index.name: index}
+
+
+def _project_step(project: register.Entry) -> ReportSpec:
+    return _step(
+        f"estimate-project-{project.project_id}",
+        "3-estimate-project.ipynb",
+        _CLEAN,
+        takes=("clock", "fields_map"),
+        fixed=(("project", project.project_id),),
+    )
 
 
 def _project_report(project: register.Entry) -> ReportSpec:
-    return ReportSpec(
-        project.page,
-        "3-profile-project.ipynb",
-        project.title,
-        takes=("clock", "fields_map"),
-        fixed=(("project", project.project_id),),
-        needs=("data-quality",),
-        inputs=("data/clean/*.parquet",),
+    step = _project_step(project)
+    return replace(
+        step,
+        name=project.page,
+        notebook="8-profile-project.ipynb",
+        title=project.title,
+        needs=(*step.needs, step.name),
+        maker=PAGE_MAKER,
     )
 
 
@@ -124,12 +175,12 @@ def select(
     project: str | None = None,
     reports: Mapping[str, ReportSpec] | None = None,
 ) -> list[ReportSpec]:
-    """Return the named reports and those they need, in the order of `reports`.
+    """Return the named reports, and the steps and reports they need, in the order of `reports`.
 
     Parameters
     ----------
     names : sequence of str
-        Names of reports; all of them if empty and neither `term` nor `project` is given.
+        Names of pages; all of them if empty and neither `term` nor `project` is given.
     term : int, optional
         Take the report of this term.
     project : str, optional
@@ -143,9 +194,10 @@ def select(
         If a name is unknown, or names of reports are given with a term or a project.
     """
     reports = REPORTS if reports is None else reports
+    pages = [name for name, spec in reports.items() if spec.has_page]
     for name in names:
-        if name not in reports:
-            known = ", ".join(spec for spec in reports if not spec.startswith(register.FOLDER))
+        if name not in pages:
+            known = ", ".join(page for page in pages if not page.startswith(register.FOLDER))
             ids = f" or {register.FOLDER}/ and an id of {register.TABLE}"
             raise UsageFault(f"report {parameters.shown(name)}: unknown: use {known}{ids}")
     single = {
@@ -174,7 +226,7 @@ def check_taken(specs: Sequence[ReportSpec], chosen: Mapping[str, Value]) -> Non
     taken = {name for spec in specs for name in spec.takes}
     for name in chosen:
         if name not in taken:
-            names = ", ".join(spec.name for spec in specs)
+            names = ", ".join(spec.name for spec in specs if spec.has_page)
             raise UsageFault(
                 f"{name}: not a parameter of {names}: they take {', '.join(sorted(taken))}"
             )
@@ -187,7 +239,8 @@ def links(spec: ReportSpec) -> list[list[str]]:
     the one that is being read; the overview links to all of them.
     """
     here = posixpath.dirname(spec.name) or "."
-    others = sorted(REPORTS.values(), key=lambda other: -len(other.needs))
+    pages = [other for other in REPORTS.values() if other.has_page]
+    others = sorted(pages, key=lambda other: -len(other.needs))
     if spec.name not in REPORTS:
         others.append(spec)
     return [[posixpath.relpath(f"{other.name}.html", here), other.title] for other in others]

@@ -1,8 +1,10 @@
 """Decide by content whether a page can stay: what it was made from, then and now.
 
-Dates say nothing after a fresh clone and miss a changed library. A page is made again if its
-parameters, its notebook, a module that notebook or page maker imports, a file that the notebook
-opened, the locked environment, or the page itself is not what it was.
+Dates say nothing after a fresh clone and miss a changed library. Two things are asked apart. A
+notebook is run again if its parameters, its cells, a module that it imports, a file that it opened
+or wrote, or the locked environment is not what it was. Its page is made again, of the notebook as
+it was executed, if only the heading, a module or template of the page maker, or the page itself is
+not. A step without a page is only ever asked the first.
 """
 
 from __future__ import annotations
@@ -22,8 +24,10 @@ from clusterpolicy.run import parameters
 from clusterpolicy.run.parameters import UsageFault, Value
 from clusterpolicy.run.publishing import Workspace, one_line
 
-# What makes every page, whatever its notebook imports.
-PAGE_MAKER = "from clusterpolicy import report\nfrom clusterpolicy.run import jobs"
+# What calls the page maker, whichever it is.
+CALLER = "clusterpolicy.run.jobs"
+# How kernels are started decides what a cell computes, as the libraries do.
+KERNELS = "run/kernels.py"
 
 
 class InputFault(FileNotFoundError):
@@ -91,44 +95,74 @@ def hash_listing(path: Path | str) -> str | None:
 
 
 def environment_hash(contents: Contents) -> str:
-    """Return a hash of what the libraries and the interpreter are: the lock and the version."""
-    lock_hash = contents.file("requirements.lock")
+    """Return a hash of what cells run in: the lock, the version, how a kernel is started."""
+    lock_hash, kernels_hash = contents.file("requirements.lock"), contents.module(KERNELS)
     version = ".".join(str(number) for number in sys.version_info[:3])
-    return hashlib.sha256(f"{version} {lock_hash}".encode()).hexdigest()
+    return hashlib.sha256(f"{version} {lock_hash} {kernels_hash}".encode()).hexdigest()
 
 
-def why_stale(entry: Mapping | None, contents: Contents, name: str, wanted: Mapping) -> str | None:
-    """Say why a published page has to be made again.
+@dataclass(frozen=True)
+class Reason:
+    """Why something is done again.
+
+    Attributes
+    ----------
+    text : str
+        The first difference found, in words.
+    keeps_notebook : bool
+        The notebook as it was executed still holds: only the page is made again.
+    """
+
+    text: str
+    keeps_notebook: bool = False
+
+
+def why_stale(
+    entry: Mapping | None, contents: Contents, name: str, wanted: Mapping
+) -> Reason | None:
+    """Say why a notebook has to be run again, or its page made again.
 
     Parameters
     ----------
     entry : mapping or None
-        What the manifest says about the page: the keys of `wanted`, and `page` (hash),
-        `environment` (hash), `code`, `read`, `listed`, `written` (path to hash).
+        What the manifest says: the keys of `wanted`, and `environment` (hash), `code`, `read`,
+        `listed`, `written` (path to hash); of a page also `maker` (path to hash), `executed` and
+        `page` (hash of the executed notebook and of the page).
     contents : Contents
         The checkout as it is now.
     name : str
-        Name of the report.
+        Name of the step or report.
     wanted : mapping
-        ``parameters``, ``notebook`` (hash of its source) and ``heading`` (hash of the title and
-        of the links to other pages) as they are now.
+        ``parameters``, ``notebook`` (hash of its source) and, of a page, ``heading`` (hash of the
+        title, of the links to other pages and of the maker's name) as they are now.
 
     Returns
     -------
-    str or None
-        The first difference found, in words; None if the page can stay.
+    Reason or None
+        None if everything can stay.
     """
-    if entry is None:
-        return "not built yet"
+    has_page = "heading" in wanted
+    if entry is None or has_page != ("page" in entry):
+        return Reason("not built yet")
+    if (difference := _why_run(entry, contents, wanted)) is not None:
+        return Reason(difference)
+    difference = _why_make(entry, contents, name, wanted) if has_page else None
+    if difference is None:
+        return None
+    kept = contents.workspace.short(contents.workspace.executed(name))
+    return Reason(difference, keeps_notebook=contents.file(kept) == entry["executed"])
+
+
+def _why_run(entry: Mapping, contents: Contents, wanted: Mapping) -> str | None:
+    """Return the first difference in what the executed notebook stands on."""
     if entry["parameters"] != wanted["parameters"]:
         old, new = entry["parameters"], wanted["parameters"]
         changed = sorted(key for key in {*old, *new} if old.get(key) != new.get(key))
         return f"other {', '.join(changed)}"
-    for key in ("notebook", "heading"):
-        if entry[key] != wanted[key]:
-            return f"{key} changed"
+    if entry["notebook"] != wanted["notebook"]:
+        return "notebook changed"
     if entry["environment"] != environment_hash(contents):
-        return "requirements.lock or Python changed"
+        return "requirements.lock, Python or run/kernels.py changed"
     for part, look in (
         ("code", contents.module),
         ("read", contents.file),
@@ -138,6 +172,16 @@ def why_stale(entry: Mapping | None, contents: Contents, name: str, wanted: Mapp
         for path, known in entry[part].items():
             if look(path) != known:
                 return f"{path} changed"
+    return None
+
+
+def _why_make(entry: Mapping, contents: Contents, name: str, wanted: Mapping) -> str | None:
+    """Return the first difference in what makes a page of the executed notebook."""
+    if entry["heading"] != wanted["heading"]:
+        return "heading changed"
+    for path, known in entry["maker"].items():
+        if contents.module(path) != known:
+            return f"{path} changed"
     page = contents.workspace.short(contents.workspace.page(name))
     return f"{page} was edited or deleted" if contents.file(page) != entry["page"] else None
 
@@ -196,7 +240,7 @@ def _tags(cell: Mapping) -> list[str]:
 
 @dataclass(frozen=True)
 class Code:
-    """The code behind one report.
+    """The code behind a notebook or a page.
 
     Attributes
     ----------
@@ -211,15 +255,23 @@ class Code:
 
 
 def code_used(cells: Iterable[Mapping], package: Path) -> Code:
-    """Return the code that can have an influence on a notebook and its page.
+    """Return the code that a notebook imports, followed through the package.
 
-    Import statements are followed from the notebook and from the page maker through the package;
-    files that are not Python (templates) are all included.
+    Files of the package that are not Python, such as templates, are seen when they are opened
+    (`tracing`).
     """
-    imported = set(_imports(PAGE_MAKER))
-    for cell in cells:
-        if cell["cell_type"] == "code":
-            imported |= _imports("".join(cell["source"]))
+    sources = ("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+    return _follow(frozenset().union(*map(_imports, sources)), package)
+
+
+def code_of_maker(maker: str, package: Path) -> Code:
+    """Return the code that makes a page: the module `maker`, what calls it, and their imports."""
+    return _follow(_imports(f"import {maker}, {CALLER}"), package)
+
+
+def _follow(imported: Iterable[str], package: Path) -> Code:
+    """Follow import statements from some modules through the package."""
+    imported = set(imported)
     waiting, modules = list(imported), {}
     while waiting:
         first, *rest = waiting.pop().split(".")
@@ -232,9 +284,6 @@ def code_used(cells: Iterable[Mapping], package: Path) -> Code:
             found = _imports(content.decode("utf-8"), (first, *short.parent.parts))
             waiting += found - imported
             imported |= found
-    for path in sorted(package.rglob("*")):
-        if path.is_file() and path.suffix not in (".py", ".pyc"):
-            modules[path.relative_to(package).as_posix()] = hash_file(path)
     return Code(modules, frozenset(name.partition(".")[0] for name in imported))
 
 
@@ -243,16 +292,21 @@ def _imports(code: str, package: tuple[str, ...] = ("clusterpolicy",)) -> frozen
     """Return the modules that a piece of code in `package` imports, by their full names.
 
     The packages around a module are imported with it. What stands behind ``import`` may be a
-    module or a part of one, so the names of both are given. Code that is not Python gives none:
-    it will fail when it is run, and say so there.
+    module or a part of one, so the names of both are given. What only type checkers read is left
+    out. Code that is not Python gives none: it will fail when it is run, and say so there.
     """
     code = "\n".join(line for line in code.splitlines() if not line.lstrip().startswith(("%", "!")))
     try:
         tree = ast.parse(code)
     except (SyntaxError, ValueError):
         return frozenset()
-    names = set()
-    for node in ast.walk(tree):
+    names, waiting = set(), [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING":
+            waiting += node.orelse
+            continue
+        waiting += ast.iter_child_nodes(node)
         if isinstance(node, ast.ImportFrom):
             around = package[: len(package) - node.level + 1] if node.level else ()
             module = ".".join((*around, *filter(None, (node.module,))))

@@ -1,7 +1,8 @@
 """Do one job, from notebook to page, in a process of its own; or be the process they fork from.
 
 This is the inside of the processes that `workers` starts. A job is a dictionary of plain values;
-back go the page's bytes or a fault. Nothing is written into ``reports/`` here.
+back go the page's bytes, none for a step without a page, or a fault. A job whose executed notebook
+was kept starts no kernel. Nothing is written into ``reports/`` here.
 """
 
 from __future__ import annotations
@@ -31,16 +32,16 @@ VERSIONS_SHOWN = ("pandas", "numpy", "scipy", "pyfixest", "matplotlib", "seaborn
 PR_SET_CHILD_SUBREAPER = 36  # of Linux, from <sys/prctl.h>
 
 
-def make_page(job: Mapping, notebook, used: Mapping) -> bytes:
-    """Turn an executed notebook into the bytes of its page.
+def make_page(job: Mapping, notebook, read: Mapping) -> bytes:
+    """Turn an executed notebook, which had `read` some files, into the bytes of its page.
 
     Raises
     ------
     NotebookFault
         With code 7 if the page fails a check of ``report.check``.
     """
-    pages = importlib.import_module(job["pages"])
-    inputs = {path: found for path, found in sorted(used["read"].items()) if found}
+    pages = importlib.import_module(job["maker"])
+    inputs = {path: found for path, found in sorted(read.items()) if found}
     spec = pages.PageSpec(
         name=job["name"],
         title=job["title"],
@@ -72,11 +73,19 @@ def work(channel: socket.socket) -> None:
     run = Execution(job, lambda *cell: _send(channel, {"cell": cell}))
     page, answer = b"", {"fault": None, "used": None}
     try:
-        run.start()
+        if not job["kept"]:
+            run.start()  # before any thread
         threading.Thread(target=_die_with, args=(channel,), daemon=True).start()
-        notebook = run.finish()
-        answer["used"] = tracing.read_record(Path(job["root"]), Path(job["folder"], "files"))
-        page = make_page(job, notebook, answer["used"])
+        if job["kept"]:
+            notebook, answer["used"] = _kept_notebook(job), {"read": job["read"]}
+        else:
+            notebook = run.finish()
+            answer["used"] = tracing.read_record(Path(job["root"]), Path(job["folder"], "files"))
+        if job["maker"]:
+            log = Path(job["folder"], "templates")
+            tracing.record_templates(Path(job["package"]), log)
+            page = make_page(job, notebook, answer["used"]["read"])
+            answer["used"]["maker"] = tracing.read_templates(log)
     except NotebookFault as fault:
         answer["fault"] = [fault.code, str(fault), fault.detail]
     except Exception as error:
@@ -88,6 +97,12 @@ def work(channel: socket.socket) -> None:
     executed = run.as_bytes()
     _send(channel, {"page": len(page), "notebook": len(executed), **answer})
     channel.sendall(page + executed)
+
+
+def _kept_notebook(job: Mapping):
+    import nbformat
+
+    return nbformat.read(job["kept"], as_version=4)
 
 
 def _send(channel: socket.socket, message: Mapping) -> None:

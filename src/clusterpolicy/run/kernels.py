@@ -91,8 +91,10 @@ class Execution:
     job : mapping
         ``name`` and ``title`` of the report, ``notebook`` (path), ``where`` (the notebook as
         messages name it), ``notebook_hash``, ``parameters``, ``siblings`` (file and title of the
-        other reports), ``pages`` (module with ``PageSpec``, ``page`` and ``check``), ``root``,
-        ``folder`` (private, for sockets and records), ``cell_seconds``, ``fork``.
+        other reports), ``maker`` (module with ``PageSpec``, ``page`` and ``check``; empty for a
+        step without a page), ``kept`` (path of the executed notebook if only the page is to be
+        made, else empty) and ``read`` (the files it had read), ``root``, ``package``, ``folder``
+        (private, for sockets and records), ``cell_seconds``, ``fork``.
     report_cell : callable
         Called with number of the cell, number of cells and cell id as each one starts.
     """
@@ -321,7 +323,7 @@ def serve_cells(job: Mapping, parent: int) -> None:
         import pandas as pd
 
         pd.set_option("display.max_columns", 20)
-    tracing.record_files(Path(job["root"]), Path(folder, "files"))
+    tracing.record_files(Path(job["root"]), Path(job["package"]), Path(folder, "files"))
     from ipykernel.kernelapp import IPKernelApp
 
     IPKernelApp.launch_instance(

@@ -36,10 +36,11 @@ class Screen:
         self._began = time.monotonic()
         self._running: dict[str, tuple[float, str]] = {}
         self._drawn = 0
+        self._has_run = False
         self._turn = threading.Lock()
 
     def start(self, name: str, reason: str) -> None:
-        """Say that a report starts, because of `reason`."""
+        """Say that a step or a report starts, because of `reason`."""
         with self._turn:
             self._running[name] = (time.monotonic(), "starting")
             if not self.is_live:
@@ -52,8 +53,9 @@ class Screen:
                 self._running[name] = (self._running[name][0], f"cell {number} of {of}")
 
     def end(self, name: str, state: str, seconds: float) -> None:
-        """Say that a report has ended: ``built`` or ``failed``."""
+        """Say that it has ended: a report ``built``, a step ``done``, or either ``failed``."""
         with self._turn:
+            self._has_run = True
             self._running.pop(name, None)
             self._wipe()
             self._print(f"{name}: {state} in {seconds:.1f} s")
@@ -90,14 +92,14 @@ class Screen:
         Parameters
         ----------
         states : sequence of (str, str)
-            Name and state of each report.
+            Name and state of each report, and of each step that failed.
         where : str
             Folder of the pages.
         """
         with self._turn:
             self._wipe()
             kinds = [state for _, state in states]
-            if set(kinds) == {"unchanged"}:
+            if set(kinds) == {"unchanged"} and not self._has_run:
                 self._print(f"nothing to do: {len(kinds)} reports in {where} are up to date")
                 return
             counts = ", ".join(f"{kinds.count(k)} {k}" for k in dict.fromkeys(("built", *kinds)))

@@ -20,13 +20,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-MANIFEST_FORMAT = 1
-ENTRY_KEYS = {"parameters", "notebook", "heading", "environment", "page"} | {
-    "code",
-    "read",
-    "listed",
-    "written",
-}
+MANIFEST_FORMAT = 2
+# What is known of every notebook that was run, and of every page that was made of one.
+STEP_KEYS = frozenset(
+    ("parameters", "notebook", "environment", "code", "read", "listed", "written")
+)
+PAGE_KEYS = STEP_KEYS | {"heading", "maker", "executed", "page"}
 # Long enough for a build that is just finishing, short enough for a person to see it as an answer.
 LOCK_PATIENCE_SECONDS = 1.0
 
@@ -67,8 +66,12 @@ class Workspace:
 
     @property
     def manifest(self) -> Path:
-        """What each published page was made from."""
+        """What each step and each published page was made from."""
         return self.build / "manifest.json"
+
+    def executed(self, name: str) -> Path:
+        """Where the executed notebook of the step or report called `name` is kept."""
+        return self.build / "notebooks" / f"{name}.ipynb"
 
     def page(self, name: str) -> Path:
         """Where the report called `name` is published."""
@@ -173,7 +176,7 @@ def publish(
     made_from : mapping
         Entry of the manifest, as `freshness.why_stale` reads it.
     manifest : dict
-        Entries of all reports by name; `name` is set in it once the page is in place.
+        Entries of all steps and reports by name; `name` is set in it once the page is in place.
 
     Raises
     ------
@@ -181,7 +184,19 @@ def publish(
         If the page or the manifest cannot be written.
     """
     replace_file(workspace, workspace.page(name), page)
-    manifest[name] = {**made_from, "page": hashlib.sha256(page).hexdigest()}
+    entry = {**made_from, "page": hashlib.sha256(page).hexdigest()}
+    record(workspace, name, entry, manifest)
+
+
+def record(workspace: Workspace, name: str, made_from: Mapping, manifest: dict) -> None:
+    """Record what a step was made from: it has no page, and its files are in place already.
+
+    Raises
+    ------
+    CannotWrite
+        If the manifest cannot be written.
+    """
+    manifest[name] = dict(made_from)
     _write_manifest(workspace, manifest)
 
 
@@ -192,9 +207,9 @@ def withdraw(workspace: Workspace, name: str, manifest: dict) -> None:
     ----------
     workspace : Workspace
     name : str
-        Name of the report.
+        Name of the report, or of a step.
     manifest : dict
-        Entries of all reports by name; that of `name`, if there is one, is taken out.
+        Entries of all steps and reports by name; that of `name`, if there is one, is taken out.
 
     Raises
     ------
@@ -220,7 +235,7 @@ def _write_manifest(workspace: Workspace, manifest: Mapping) -> None:
 
 
 def read_manifest(workspace: Workspace) -> dict:
-    """Return the manifest's entries by report name; empty if there is none or it is damaged.
+    """Return the manifest's entries by name; empty if there is none or it is damaged.
 
     An entry lost costs one rebuild, so a damaged manifest is no reason to stop.
     """
@@ -228,10 +243,14 @@ def read_manifest(workspace: Workspace) -> dict:
         content = json.loads(workspace.manifest.read_bytes())
         if content["format"] == MANIFEST_FORMAT:
             entries = content["reports"].items()
-            return {name: entry for name, entry in entries if entry.keys() >= ENTRY_KEYS}
+            return {name: entry for name, entry in entries if _is_whole(entry)}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         pass
     return {}
+
+
+def _is_whole(entry: Mapping) -> bool:
+    return entry.keys() >= (PAGE_KEYS if "page" in entry else STEP_KEYS)
 
 
 def one_line(reason: OSError) -> str:

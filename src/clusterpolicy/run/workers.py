@@ -38,6 +38,7 @@ ALWAYS = (
 )
 LIBRARIES = {
     "diff_diff": ("diff_diff",),
+    "fontTools": ("fontTools.subset",),
     "nbconvert": ("nbconvert",),
     "pandas": ("pandas",),
     "pandera": ("pandera.pandas",),
@@ -60,11 +61,12 @@ class Outcome:
     Attributes
     ----------
     page : bytes
-        The page; empty if there is a fault.
+        The page; empty if there is a fault, and for a step without a page.
     notebook : bytes
-        The executed notebook as far as it got.
+        The executed notebook as far as it got; empty if it was kept from an earlier run.
     used : dict
-        ``read``, ``listed``, ``written``, as `tracing.read_record` gives them.
+        ``read``, ``listed``, ``written`` and ``package``, as `tracing.read_record` gives them, and
+        ``maker``: the templates that the page maker opened.
     fault : tuple of (int, str, str), optional
         Exit code, the line to print, the details for the log.
     seconds : float
