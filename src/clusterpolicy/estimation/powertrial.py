@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+from scipy.stats import norm
 
 from clusterpolicy.estimation import huber
 from clusterpolicy.estimation.scoretest import LEVEL, SAME, ScoreTest
@@ -10,7 +11,7 @@ from clusterpolicy.estimation.scoretest import LEVEL, SAME, ScoreTest
 DRAWS = 499  # of those of the test; all of them if it has fewer
 CLOSE = 1e-3  # of the residuals, in scales: shares of panels need no more
 LARGEST = 1.5  # the largest effect tried, in logs
-HALVINGS = 10
+FINEST_PARTS = 1_024  # into which that is divided where power is taken to first order
 STRETCH, REFINEMENTS = 1.2, 3  # of the search with every panel refitted
 
 
@@ -32,7 +33,7 @@ class PowerTrial:
         layout = test.changes.layout
         root = np.sqrt(layout.weight)
         standard = test.fit.residual[0] * root
-        self._test, self._level = test, level
+        self._test, self._level, self._step = test, level, test.std_error
         self._outcome = moved_among_units(standard, test.unit, layout.industry, panels, rng) / root
         n_draws = len(test.weights.norm) - 1
         chosen = rng.permutation(n_draws)[:DRAWS]
@@ -53,11 +54,7 @@ class PowerTrial:
             Whether every panel is fitted anew with the effect; else the answer is one to first
             order, a little too small.
         """
-        few, many = 0.0, LARGEST
-        first_step = self._first_step()
-        for _ in range(HALVINGS):
-            middle = (few + many) / 2
-            few, many = (middle, many) if first_step(middle) < power else (few, middle)
+        many = self._guess(power)
         if not is_refitted:
             return many
         # Refitted, the effect that is found is a little larger, or much larger with few units.
@@ -68,6 +65,26 @@ class PowerTrial:
             middle = (few + many) / 2
             few, many = (middle, many) if self.power(middle) < power else (few, middle)
         return float(many)
+
+    def _guess(self, power: float) -> float:
+        """Return the smallest effect of a grid found with `power` to first order."""
+        first_step, finest = self._first_step(), LARGEST / FINEST_PARTS
+        few, many = 0, FINEST_PARTS
+        # Where a normal estimate would be found, then further on in growing steps, then between.
+        tried = round(
+            float(norm.ppf(power) + norm.ppf((1 + self._level) / 2)) * self._step / finest
+        )
+        stride = max(tried // 8, 1)
+        tried = min(max(tried, 1), FINEST_PARTS - 1)
+        while few < tried < many:
+            is_found = first_step(tried * finest) >= power
+            few, many = (few, tried) if is_found else (tried, many)
+            tried += -stride if is_found else stride
+            stride *= 2
+        while many - few > 1:
+            middle = (few + many) // 2
+            few, many = (few, middle) if first_step(middle * finest) >= power else (middle, many)
+        return many * finest
 
     def _bracket(self, guess: float, power: float) -> tuple[float, float]:
         """Return an effect found too rarely and one found with `power`, around a guess."""
@@ -89,11 +106,14 @@ class PowerTrial:
         root = np.sqrt(layout.weight)
         fit = huber.fit(layout, self._outcome, None, covariates, test.k, CLOSE)
         targets = test.actual[None, :]
-        left = huber.fit(layout, targets, None, covariates, huber.LEAST_SQUARES).residual
+        left = huber.fit(layout, targets, None, covariates, huber.LEAST_SQUARES).residual * root
+        standard = fit.residual * root
         bound = test.k * fit.scale[:, None] if np.isfinite(test.k) else np.inf
 
         def power(effect: float) -> float:
-            psi = root * np.clip(root * (fit.residual + effect * left), -bound, bound)
+            psi = (effect * left) + standard
+            np.clip(psi, -bound, bound, out=psi)
+            psi *= root
             return self._rejected(test.by_unit(psi))
 
         return power
@@ -136,11 +156,15 @@ def moved_among_units(
             place[position, : len(group)] = group
         source = rng.permuted(np.tile(np.arange(len(groups)), (n_panels, 1)), axis=1)
         own = place[source]
+        # Numbers are drawn for all places of the widest unit, but looked up for cells alone.
         order = (rng.random(own.shape) + (own < 0)).argsort(axis=2)
-        own = np.take_along_axis(own, order, axis=2)
-        sign = np.broadcast_to(rng.choice([-1.0, 1.0], (*source.shape, 1)), own.shape)
-        more = rng.choice(cells, own.shape)
-        signs = rng.choice([-1.0, 1.0], own.shape)
-        values = np.where(own < 0, residual[more] * signs, residual[own] * sign)
-        out[:, place[place >= 0]] = values[:, place >= 0]
+        row, position = np.nonzero(place >= 0)
+        own = own[np.arange(n_panels)[:, None], row, order[:, row, position]]
+        sign = rng.choice([-1.0, 1.0], (*source.shape, 1))[:, row, 0]
+        more = rng.choice(cells, order.shape)[:, row, position]
+        signs = rng.choice([-1.0, 1.0], order.shape)[:, row, position]
+        is_short = own < 0
+        values = residual[np.where(is_short, more, own)]
+        values *= np.where(is_short, signs, sign)
+        out[:, place[row, position]] = values
     return out

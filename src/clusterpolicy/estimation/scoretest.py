@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cache, cached_property
 
 import numpy as np
+import scipy.sparse
 import scipy.stats
 
 from clusterpolicy.estimation import huber
@@ -25,7 +26,6 @@ KNOTS = np.r_[np.arange(0.5, 4, 0.5), np.arange(4, 8, 1.0), 8, 10, 12, 16, 24, 4
 CLOSE = 1e-7  # of the residuals, in scales: fits without targets
 FINEST = 1e-3
 ROUNDING = 1e-13  # of the changes: a standard error this small is none
-SECTIONS = 8
 # A statistic this close to the actual one is that of the same assignment, or of its mirror image.
 SAME = 1e-9
 
@@ -88,6 +88,10 @@ class Weights:
         critical = critical_squares(effective_units(weight), pooled)
         return cls(weight, np.where(is_absorbed, np.nan, norm), critical)
 
+    @cached_property
+    def _squared(self) -> np.ndarray:
+        return self.weight**2
+
     def pick(self, rows: np.ndarray | slice) -> "Weights":
         """Return the assignments at some positions."""
         return Weights(self.weight[rows], self.norm[rows], self.critical[rows])
@@ -119,7 +123,7 @@ class Weights:
             As in :meth:`squares`.
         """
         score = outcome @ self.weight.T
-        variance = outcome**2 @ (self.weight**2).T
+        variance = outcome**2 @ self._squared.T
         if block is not None:
             summed = np.zeros_like(variance)
             for each in np.unique(block):
@@ -163,8 +167,13 @@ def unit_root(layout: Layout, unit: np.ndarray, n_units: int, covariates=None):
         Turns unit sums of scores into outcomes ``y`` with ``X'y`` the sums.
     """
     n_places, n_industries = layout.shape
-    by_place = np.zeros((n_places, n_units))
-    np.add.at(by_place, (layout.place, unit), layout.weight)
+    of_places = scipy.sparse.csr_array(
+        (np.ones(len(unit)), (layout.place, np.arange(len(unit)))), shape=(n_places, len(unit))
+    )
+    of_units = scipy.sparse.csr_array(
+        (np.ones(len(unit)), (unit, np.arange(len(unit)))), shape=(n_units, len(unit))
+    )
+    by_place = ((of_places * layout.weight) @ of_units.T).toarray()
     others = np.zeros((n_industries, len(unit)))
     others[layout.industry, np.arange(len(unit))] = 1
     if covariates is not None:
@@ -172,10 +181,8 @@ def unit_root(layout: Layout, unit: np.ndarray, n_units: int, covariates=None):
     of_place = np.bincount(layout.place, layout.weight, n_places)
     inverse = np.divide(1, of_place, out=np.zeros_like(of_place), where=of_place > 0)
     weighted = others * layout.weight
-    others_by_place = np.zeros((n_places, len(others)))
-    np.add.at(others_by_place, layout.place, weighted.T)
-    crossed = np.zeros((len(others), n_units))
-    np.add.at(crossed.T, unit, weighted.T)
+    others_by_place = of_places @ weighted.T
+    crossed = (of_units @ weighted.T).T
     crossed -= (others_by_place * inverse[:, None]).T @ by_place
     gram = weighted @ others.T - (others_by_place * inverse[:, None]).T @ others_by_place
     spread = np.bincount(unit, layout.weight, n_units)
@@ -239,6 +246,15 @@ def _critical_table(pooled: float) -> tuple[np.ndarray, np.ndarray]:
         exceeds = 2 * scipy.stats.norm.sf(np.sqrt(bound)).mean(axis=0) > 1 - LEVEL
         low, high = np.where(exceeds, value, low), np.where(exceeds, high, value)
     return inverse, (low + high) / 2
+
+
+def _last_kept(effects: np.ndarray, p_values: np.ndarray, limit: float) -> tuple[float, float]:
+    """Return the last effect not rejected, going the way `effects` go, and the next one."""
+    last = int(np.flatnonzero(p_values > limit)[-1])
+    if last == len(effects) - 1:
+        beyond = float(np.copysign(np.inf, effects[-1] - effects[0]))
+        return beyond, beyond
+    return effects[last], effects[last + 1]
 
 
 class ScoreTest:
@@ -325,9 +341,17 @@ class ScoreTest:
         psi : ndarray, n_outcomes x n_cells
             Their sum over each place and industry is zero.
         """
+        order, starts, units = self._runs
         sums = np.zeros((len(psi), self.n_units))
-        np.add.at(sums.T, self.unit, psi.T)
+        sums[:, units] = np.add.reduceat(np.take(psi, order, axis=1), starts, axis=1)
         return sums @ self._to_outcome.T
+
+    @cached_property
+    def _runs(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Order of cells by unit, where the cells of each unit start, and which unit it is."""
+        order = np.argsort(self.unit, kind="stable")
+        units, starts = np.unique(self.unit[order], return_index=True)
+        return order, starts, units
 
     def outcomes(self, effects: np.ndarray) -> np.ndarray:
         """Return the unit scores at some supposed effects, n_effects x n_units."""
@@ -371,23 +395,24 @@ class ScoreTest:
 
         Infinite where the effects furthest out are not rejected either.
         """
-        effects, p_values = self._knots
-        high = self._end(effects, p_values, level)
-        return self._end(effects[::-1], p_values[::-1], level), high
+        limit = 1 - level + 1e-12
+        knots = [each[::way] for way in (-1, 1) for each in self._knots]
+        ends = [_last_kept(*knots[:2], limit), _last_kept(*knots[2:], limit)]
+        # Both ends are cut to a third at a time, and tried in one batch.
+        while wide := [side for side in (0, 1) if self._is_wide(*ends[side])]:
+            between = np.array([np.linspace(*ends[side], 4) for side in wide])
+            is_kept = (self.p_values(between[:, 1:3].ravel()) > limit).reshape(-1, 2)
+            for side, effects, kept in zip(wide, between, is_kept, strict=True):
+                last = int(np.flatnonzero(np.r_[True, kept]).max())
+                ends[side] = effects[last], effects[last + 1]
+        return float(ends[0][0]), float(ends[1][0])
 
-    def _end(self, effects: np.ndarray, p_values: np.ndarray, level: float) -> float:
-        """Return the last effect not rejected, going the way `effects` go."""
-        kept = np.flatnonzero(p_values > 1 - level + 1e-12)
-        if kept[-1] == len(effects) - 1:
-            return float(np.copysign(np.inf, effects[-1] - effects[0]))
-        inside, outside = effects[kept[-1]], effects[kept[-1] + 1]
+    def _is_wide(self, inside: float, outside: float) -> bool:
+        """Whether an end is not yet known as finely as it is sought."""
+        if np.isinf(inside):
+            return False
         finest = max(self.finest * self._step, ROUNDING * max(abs(inside), abs(outside)))
-        while abs(outside - inside) > finest:
-            between = np.linspace(inside, outside, SECTIONS + 2)
-            is_kept = self.p_values(between[1:-1]) > 1 - level + 1e-12
-            last = int(np.flatnonzero(np.r_[True, is_kept]).max())
-            inside, outside = between[last], between[last + 1]
-        return float(inside)
+        return abs(outside - inside) > finest
 
     def one_step(self, effects: np.ndarray) -> np.ndarray:
         """Return the one-step estimate of every assignment, n_effects x (1 + n_draws).

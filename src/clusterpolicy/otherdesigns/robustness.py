@@ -154,8 +154,10 @@ class Curve:
 def specification_curve(study: Study, number: int, draws: int = refits.DRAWS) -> Curve:
     """Refit a term under every combination of choices.
 
-    Clocks x fields maps x bases x samples x weights x windows of the baseline x estimators.
-    Specifications that are the same figures (two clocks with the same years) count once.
+    Clocks x fields maps x bases x samples x weights x windows of the baseline, and of the main
+    sample, unweighted and over the whole baseline, least squares too: what clipping does is one
+    question, not one for each of the other choices. Specifications that are the same figures (two
+    clocks with the same years) count once.
 
     Parameters
     ----------
@@ -172,7 +174,8 @@ def specification_curve(study: Study, number: int, draws: int = refits.DRAWS) ->
         ):
             panel = _specify(whole, design, sample, weights, baseline)
             dated = (design.term.clock, design.fields_map, design.base)
-            for estimator in ESTIMATORS:
+            is_plain = (sample, weights, baseline) == (MAIN_SAMPLE, UNWEIGHTED, WHOLE_BASELINE)
+            for estimator in ESTIMATORS if is_plain else (DECLARED,):
                 choice = (*dated, sample, weights, baseline, estimator)
                 rows.append(dict(zip(CHOICES, choice, strict=True)))
                 panels.append(panel)
