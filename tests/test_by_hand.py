@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT, copy_repository
+from conftest import copy_repository
 
 PLACES = ("root", "notebooks", "elsewhere")
 RUNS = [
@@ -41,19 +41,8 @@ def execute(name, copy, folder):
 
 
 @pytest.fixture(scope="module")
-def terms(copy, tmp_path_factory):
-    """Clean tables and results of all terms and projects, which the overview reads.
-
-    Those of this checkout if it has been built whole, else of a build of its own.
-    """
-    if (ROOT / "reports/index.html").is_file():
-        for name in ("clean", "results"):
-            shutil.copytree(ROOT / "data" / name, copy / "data" / name)
-        return
-    built = copy_repository(tmp_path_factory.mktemp("built") / "study")
-    command = [sys.executable, "-m", "clusterpolicy", "report", "index", "methods"]
-    environment = {**os.environ, "PYTHONPATH": str(built / "src")}
-    subprocess.run(command, cwd=built, env=environment, check=True, capture_output=True)
+def terms(copy, built):
+    """Clean tables and results of all terms and projects, which the overview reads."""
     for name in ("clean", "results"):
         shutil.copytree(built / "data" / name, copy / "data" / name)
 

@@ -4,15 +4,14 @@ import base64
 import csv
 import html
 import io
-import os
 import re
-import shutil
 import subprocess
 import sys
 import urllib.parse
 
 import pandas as pd
 import pytest
+from conftest import copy_study, outside
 
 from clusterpolicy import wording
 
@@ -26,23 +25,16 @@ MAIN = "t1-funded-broad-b2000-all-cells"
 
 
 class Copy:
-    """A copy of all that a build reads, built by the command that ``make`` runs."""
+    """A copy of a study that is built, and built again by the command that ``make`` runs."""
 
-    def __init__(self, root, folder):
+    def __init__(self, folder):
         self.folder = folder
-        for name in ("src", "notebooks", "data/raw"):
-            ignore = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints")
-            shutil.copytree(root / name, folder / name, ignore=ignore)
-        for name in ("pyproject.toml", "requirements.lock"):
-            shutil.copy(root / name, folder)
 
     def build(self):
-        ours = ("CLUSTERPOLICY_", "PYTHONPATH")
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
         return subprocess.run(
             [sys.executable, "-m", "clusterpolicy", "report", "term-1", "data-quality"],
             cwd=self.folder,
-            env={**kept, "PYTHONPATH": str(self.folder / "src")},
+            env=outside(self.folder),
             capture_output=True,
             encoding="utf-8",
             timeout=900,
@@ -128,12 +120,9 @@ def plain(source):
 
 
 @pytest.fixture(scope="module")
-def copy(root, tmp_path_factory):
+def copy(built, tmp_path_factory):
     """Copy with a finished build; the tests of this file follow one another on it."""
-    made = Copy(root, tmp_path_factory.mktemp("change") / "変更 of a figure")
-    done = made.build()
-    assert done.returncode == 0, done.stderr
-    return made
+    return Copy(copy_study(built, tmp_path_factory.mktemp("change") / "変更 of a figure"))
 
 
 @pytest.fixture(scope="module")

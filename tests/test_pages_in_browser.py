@@ -37,11 +37,22 @@ STATES = {
     "light": {},
     "dark": {"color_scheme": "dark"},
     "forced colours": {"forced_colors": "active"},
-    "print": {},
-    "320 px": {"viewport": {"width": 320, "height": 640}},
+    "print": {"media": "print"},
+    "320 px": {"width": 320, "height": 640},
     "code open": {},
 }
+# Only what is broken comes back: the whole answer is the page once more, and takes longer than axe.
+RUN_AXE = """rules => axe.run(
+    document, {runOnly: {type: 'tag', values: rules}, resultTypes: ['violations']}
+).then(found => ({passed: found.passes.length, broken: found.violations.flatMap(
+    rule => rule.nodes.map(node => `${rule.id}: ${node.target} ${node.failureSummary}`)
+)}))"""
 LARGEST_TYPICAL_PAGE = 400_000
+
+# Open every fold, or close again those that were opened by it.
+OPEN_FOLDS = """open => document.querySelectorAll(
+    open ? 'details:not([open])' : 'details[data-opened]'
+).forEach(fold => { fold.open = open; fold.toggleAttribute('data-opened', open); })"""
 
 
 @pytest.fixture(scope="module")
@@ -91,9 +102,13 @@ def sample(notebook, tmp_path_factory):
     return path
 
 
-@pytest.fixture(params=["sample", *REPORTS], ids=lambda p: p if isinstance(p, str) else p.stem)
+@pytest.fixture(
+    scope="module",
+    params=["sample", *REPORTS],
+    ids=lambda p: p if isinstance(p, str) else p.stem,
+)
 def page_file(request):
-    """Return the sample, then each report that has been built."""
+    """Return the sample, then each report that has been built, one after the other."""
     return request.getfixturevalue("sample") if request.param == "sample" else request.param
 
 
@@ -121,6 +136,31 @@ class Visit:
     def __exit__(self, *error):
         self.context.close()
 
+    def look(self, width=1280, height=720, **media):
+        """Return the page as it looks at that size and with these media, all others as usual."""
+        usual = {"media": "screen", "color_scheme": "light", "forced_colors": "none"}
+        self.page.emulate_media(**{**usual, **media})
+        self.page.set_viewport_size({"width": width, "height": height})
+        return self.page
+
+
+@pytest.fixture(scope="module")
+def opened(browser, page_file):
+    """Return one visit for all tests that only look at a page: each says how with `look`."""
+    with Visit(browser, page_file) as visit:
+        yield visit
+
+
+@pytest.fixture(scope="module")
+def inspected(browser, page_file):
+    """Return a visit with axe-core: the policy of the page forbids every script, that one too."""
+    axe = os.environ.get("AXE_PATH")
+    if not axe:
+        pytest.skip("no axe-core: name its axe.min.js in AXE_PATH")
+    with Visit(browser, page_file, bypass_csp=True) as visit:
+        visit.page.add_script_tag(content=Path(axe).read_text(encoding="utf-8"))
+        yield visit
+
 
 def keep_picture(page, name):
     folder = sources.BUILD / "screenshots"
@@ -128,47 +168,46 @@ def keep_picture(page, name):
     page.screenshot(path=folder / f"{name}.png", full_page=True)
 
 
-def test_page_asks_for_nothing_and_says_nothing(browser, page_file):
-    for settings in ({}, {"java_script_enabled": False}):
-        with Visit(browser, page_file, **settings) as visit:
-            assert visit.requests == [page_file.as_uri()]
-            assert visit.messages == []
+def test_page_asks_for_nothing_and_says_nothing(browser, page_file, opened):
+    assert opened.requests == [page_file.as_uri()]
+    assert opened.messages == []
+    with Visit(browser, page_file, java_script_enabled=False) as visit:
+        assert visit.requests == [page_file.as_uri()]
+        assert visit.messages == []
 
 
-def test_japanese_is_drawn_with_the_font_of_the_page(browser, page_file):
+def test_japanese_is_drawn_with_the_font_of_the_page(page_file, opened):
     """So a machine without a Japanese font shows no boxes; a page without Japanese has no font."""
     has_letters = bool(letters.letters_of(page_file.read_text(encoding="utf-8")))
-    with Visit(browser, page_file) as visit:
-        faces = visit.page.evaluate(
-            "document.fonts.ready.then(all => [...all].map(font => [font.family, font.status]))"
-        )
-        assert faces == ([[letters.FAMILY, "loaded"]] if has_letters else [])
+    faces = opened.look().evaluate(
+        "document.fonts.ready.then(all => [...all].map(font => [font.family, font.status]))"
+    )
+    assert faces == ([[letters.FAMILY, "loaded"]] if has_letters else [])
 
 
-def test_page_never_scrolls_sideways_and_is_large_enough_to_read(browser, page_file):
-    with Visit(browser, page_file, viewport={"width": 1280, "height": 800}) as visit:
-        for width in (1280, 768, 390, 320):
-            visit.page.set_viewport_size({"width": width, "height": 800})
-            assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
-            if page_file not in PROJECTS or width == 390:
-                keep_picture(visit.page, f"{page_file.stem}-{width}")
-        size = visit.page.evaluate("parseFloat(getComputedStyle(document.body).fontSize)")
-        assert size >= 16
+def test_page_never_scrolls_sideways_and_is_large_enough_to_read(page_file, opened):
+    for width in (1280, 768, 390, 320):
+        page = opened.look(width, 800)
+        assert page.evaluate("innerWidth") == width
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        if page_file not in PROJECTS or width == 390:
+            keep_picture(page, f"{page_file.stem}-{width}")
+    assert page.evaluate("parseFloat(getComputedStyle(document.body).fontSize)") >= 16
 
 
-@pytest.mark.parametrize(
-    ("state", "settings"),
-    [("dark", {"color_scheme": "dark"}), ("forced-colours", {"forced_colors": "active"})],
-)
-def test_page_is_kept_as_a_picture_for_the_eye(browser, page_file, state, settings):
-    with Visit(browser, page_file, **settings) as visit:
-        if page_file not in PROJECTS:
-            keep_picture(visit.page, f"{page_file.stem}-{state}")
-        colours = visit.page.evaluate(
-            "[getComputedStyle(document.documentElement).backgroundColor,"
-            " getComputedStyle(document.body).color]"
-        )
-        assert len(set(colours)) == 2
+COLOURS = """[getComputedStyle(document.documentElement).backgroundColor,
+              getComputedStyle(document.body).color]"""
+
+
+@pytest.mark.parametrize("state", ["dark", "forced colours"])
+def test_page_is_kept_as_a_picture_for_the_eye(page_file, opened, state):
+    usual = opened.look().evaluate(COLOURS)
+    page = opened.look(**STATES[state])
+    if page_file not in PROJECTS:
+        keep_picture(page, f"{page_file.stem}-{state.replace(' ', '-')}")
+    colours = page.evaluate(COLOURS)
+    assert len(set(colours)) == 2
+    assert colours != usual
 
 
 def test_size_is_within_the_limit(page_file):
@@ -180,28 +219,12 @@ def test_sample_has_no_fault(sample):
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_no_accessibility_rule_is_broken(browser, page_file, state):
-    axe = os.environ.get("AXE_PATH")
-    if not axe:
-        pytest.skip("no axe-core: name its axe.min.js in AXE_PATH")
-    # The policy of the page forbids every script, that of the test too.
-    with Visit(browser, page_file, bypass_csp=True, **STATES[state]) as visit:
-        page = visit.page
-        if state == "print":
-            page.emulate_media(media="print")
-        if state == "code open":
-            page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
-        page.add_script_tag(content=Path(axe).read_text(encoding="utf-8"))
-        result = page.evaluate(
-            "rules => axe.run(document, {runOnly: {type: 'tag', values: rules}})", AXE_RULES
-        )
-        broken = [
-            f"{violation['id']}: {node['target']} {node['failureSummary']}"
-            for violation in result["violations"]
-            for node in violation["nodes"]
-        ]
-        assert len(result["passes"]) > 10
-        assert broken == []
+def test_no_accessibility_rule_is_broken(inspected, state):
+    page = inspected.look(**STATES[state])
+    page.evaluate(OPEN_FOLDS, state == "code open")
+    found = page.evaluate(RUN_AXE, AXE_RULES)
+    assert found["passed"] > 10
+    assert found["broken"] == []
 
 
 def test_wide_table_scrolls_by_keyboard_with_cue_and_fixed_names(browser, sample):
@@ -248,13 +271,12 @@ def test_skip_link_is_the_first_stop(browser, sample):
         assert visit.page.evaluate("location.hash") == "#main"
 
 
-def test_stops_of_the_keyboard_are_links_folds_and_scroll_areas(browser, page_file):
-    with Visit(browser, page_file) as visit:
-        odd = visit.page.evaluate(
-            "[...document.querySelectorAll('[tabindex]')]"
-            ".filter(e => !e.matches('.scroll, main')).map(e => e.outerHTML.slice(0, 80))"
-        )
-        assert odd == []
+def test_stops_of_the_keyboard_are_links_folds_and_scroll_areas(opened):
+    odd = opened.look().evaluate(
+        "[...document.querySelectorAll('[tabindex]')]"
+        ".filter(e => !e.matches('.scroll, main')).map(e => e.outerHTML.slice(0, 80))"
+    )
+    assert odd == []
 
 
 @pytest.mark.parametrize("policy", ["with the page's policy", "without it"])
@@ -279,12 +301,13 @@ def test_hostile_text_does_not_run(browser, tmp_path, monkeypatch, policy):
             assert page.locator("h1").inner_text() == "One title"
 
 
-def printed(browser, file, tmp_path):
-    """Return the pages of the printed file, as text without blanks."""
+@pytest.fixture(scope="module")
+def printed(browser, page_file, tmp_path_factory):
+    """Return the pages of the printed file, as text without blanks, its tables and its figures."""
     if not shutil.which("pdftotext"):
         pytest.skip("no pdftotext: install poppler-utils to read the printed page")
-    target = tmp_path / "page.pdf"
-    with Visit(browser, file) as visit:
+    target = tmp_path_factory.mktemp("printed") / "page.pdf"
+    with Visit(browser, page_file) as visit:
         visit.page.pdf(path=target, prefer_css_page_size=True, outline=True, tagged=True)
         labels = visit.page.evaluate(
             """[...document.querySelectorAll('figure.table')].map(figure => ({
@@ -312,8 +335,8 @@ def squeeze(text):
     return re.sub(r"\s+", "", text)
 
 
-def test_every_column_and_the_last_row_are_printed(browser, page_file, tmp_path):
-    pages, tables, _ = printed(browser, page_file, tmp_path)
+def test_every_column_and_the_last_row_are_printed(printed):
+    pages, tables, _ = printed
     whole = "".join(pages)
     for table in tables:
         missing = [header for header in table["headers"] if squeeze(header) not in whole]
@@ -323,8 +346,8 @@ def test_every_column_and_the_last_row_are_printed(browser, page_file, tmp_path)
         assert lost == [], table["name"]
 
 
-def test_figures_are_printed_on_the_page_of_their_heading(browser, page_file, tmp_path):
-    pages, _, headed = printed(browser, page_file, tmp_path)
+def test_figures_are_printed_on_the_page_of_their_heading(printed):
+    pages, _, headed = printed
     for heading, label in headed:
         # A machine without a Japanese font prints boxes, which no program reads back.
         heading = re.sub(r"[^ -~]", "", heading)
@@ -332,9 +355,9 @@ def test_figures_are_printed_on_the_page_of_their_heading(browser, page_file, tm
         assert any(together), (heading, label)
 
 
-def test_pages_are_numbered_and_links_are_written_out(browser, sample, tmp_path):
-    pages, _, _ = printed(browser, sample, tmp_path)
-    pages = [page for page in pages if page]
+@pytest.mark.parametrize("page_file", ["sample"], indirect=True)
+def test_pages_are_numbered_and_links_are_written_out(printed):
+    pages = [page for page in printed[0] if page]
     for place, page in enumerate(pages, start=1):
         number = f"{place}/{len(pages)}"
         assert page.startswith(number) or page.endswith(number)

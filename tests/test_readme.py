@@ -7,12 +7,10 @@ import sys
 
 import pandas as pd
 import pytest
-from conftest import ROOT, copy_repository
+from conftest import ROOT, copy_repository, copy_study
 
 from clusterpolicy import evidence, panel, results
 from clusterpolicy.findings import answers
-from clusterpolicy.finerdata import finer
-from clusterpolicy.otherdesigns import outcomes
 from clusterpolicy.run import paper
 from clusterpolicy.run.freshness import InputFault
 
@@ -38,13 +36,31 @@ def test_continuous_integration_runs_the_two_commands_of_the_set_up():
 
 
 @pytest.fixture(scope="module")
-def copy(tmp_path_factory):
-    """The repository as git knows it, built once, where commands may overwrite reports."""
-    return copy_repository(tmp_path_factory.mktemp("readme") / "copy")
+def copy(built, tmp_path_factory):
+    """The repository as git knows it with its reports, but for the page of one project."""
+    folder = copy_repository(tmp_path_factory.mktemp("readme") / "copy")
+    copy_study(built, folder)
+    (folder / "reports/projects/kyushu-silicon-t2.html").unlink()
+    return folder
+
+
+# What a command has to do there; another clock makes every page again but that of the data.
+DOES = {
+    "make report TERM=2": "nothing to do: 2 reports in reports/ are up to date",
+    "make report PROJECT=kyushu-silicon-t2": "1 built, 1 unchanged in ",
+    "make report CLOCK=planned FIELDS_MAP=narrow": "{all_but_one} built, 1 unchanged in ",
+}
+
+
+def test_what_a_command_has_to_do_is_said_of_commands_that_the_readme_has():
+    assert set(DOES) <= set(COMMANDS)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", [each for each in COMMANDS if each not in RUN_BY_CI])
+@pytest.mark.parametrize(
+    "command",
+    sorted((each for each in COMMANDS if each not in RUN_BY_CI), key=lambda each: "CLOCK=" in each),
+)
 def test_the_command_runs(command, copy):
     if command == "make pdf":
         try:
@@ -55,17 +71,20 @@ def test_the_command_runs(command, copy):
     given = [f"PYTHON={sys.executable}", "LAB_ARGS=--version"]
     done = subprocess.run([*command.split(), *given], cwd=copy, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+    assert "run again" not in done.stdout
     for page in re.findall(r"reports/\S+\.html", command):
         assert (copy / page).is_file()
+    if command in DOES:
+        assert done.stderr == ""
+        all_but_one = len(list((copy / "reports").rglob("*.html"))) - 1
+        assert DOES[command].format(all_but_one=all_but_one) in done.stdout
 
 
 @pytest.mark.slow
-def test_the_answer_is_the_one_the_records_give(copy):
-    study = panel.build(copy / "data/raw", copy / "data/clean")
-    census = finer.clean(panel.read_raw(copy / "data/raw"))
-    records = [results.estimate_term(study, term) for term in (1, 2, 3)]
-    records += [outcomes.estimate_outcomes(study, census, term) for term in (1, 2, 3)]
-    records = results.together(*records)
+def test_the_answer_is_the_one_the_records_give(built):
+    study = panel.load(built / "data/clean")
+    names = [f"{name}-{number}" for name in ("term", "outcomes") for number in (1, 2, 3)]
+    records = results.load_results(names, built / "data/results")
     phrases = evidence.phrase_matrix(study, records, "funded", "broad")
     lines = answers.answer_policy(records, phrases, "funded", "broad")
     assert between("answer") == "".join(f"- {line}\n" for line in lines)

@@ -356,12 +356,12 @@ def test_a_statistic_by_hand_where_the_units_of_a_block_share_a_sign():
     weights = Weights(np.ones((1, 4)), np.array([4.0]), np.array([1.0]))
     block = np.array([0, 0, 1, 1])
     shared = np.array([[1.0, 1, 2, 2]])  # sum 6; by unit 10, by block 4 + 16
-    assert weights.squares(shared) == pytest.approx(np.array([[36 / (10 * 1.5)]]))
-    assert weights.squares(shared, block=block) == pytest.approx(np.array([[36 / (20 * 1.5)]]))
+    assert weights.squares(shared, pooled=0.5) == pytest.approx(np.array([[36 / (10 * 1.5)]]))
+    assert weights.squares(shared, 0.5, block) == pytest.approx(np.array([[36 / (20 * 1.5)]]))
     unlike = np.array([[1.0, 1, -1, 3]])  # sum 4; by unit 12, by block 4 + 4: the larger counts
     expected = pytest.approx(np.array([[16 / (12 * 1.5)]]))
-    assert weights.squares(unlike) == expected
-    assert weights.squares(unlike, block=block) == expected
+    assert weights.squares(unlike, pooled=0.5) == expected
+    assert weights.squares(unlike, 0.5, block) == expected
 
 
 def test_the_average_is_over_the_assignments_that_effects_do_not_absorb():

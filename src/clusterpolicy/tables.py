@@ -222,7 +222,9 @@ def _span(data: pd.DataFrame, name: str) -> str:
 
 
 def check_numbers_table(estimates: pd.DataFrame, source: str = "data/results") -> Table:
-    """List every estimate with its intervals and what they rest on; all else is in the CSV.
+    """List estimates with their intervals and what they rest on; all else is in the CSV.
+
+    Years of an event study are left out: their figure has them.
 
     Parameters
     ----------
@@ -237,6 +239,7 @@ def check_numbers_table(estimates: pd.DataFrame, source: str = "data/results") -
     Table
         Its data, and so its CSV, hold every field of the records.
     """
+    estimates = estimates[estimates["design"] != "event study"]
     once = {
         Column("clock", "Clock"): "{} clock",
         Column("fields_map", "Reading"): "{} reading of the fields",
