@@ -424,7 +424,9 @@ def test_critical_values_end_where_they_are_known():
     z = 1.959964**2
     ends = np.array([1.0, 1e9])
     assert scoretest.critical_squares(ends, 1.0) == pytest.approx([z / (z + 1), z / 2], rel=1e-3)
-    assert scoretest.critical_squares(ends, 0.5) == pytest.approx([z / (z + 0.5), z / 1.5], rel=1e-3)
+    assert scoretest.critical_squares(ends, 0.5) == pytest.approx(
+        [z / (z + 0.5), z / 1.5], rel=1e-3
+    )
     assert scoretest.critical_squares(ends, 0.0) == pytest.approx([1, z], rel=1e-3)
 
 
