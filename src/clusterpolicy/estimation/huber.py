@@ -380,7 +380,8 @@ class _Pace:
         is_known = self.is_newton & np.isfinite(pull)
         pull = np.where(is_known, np.clip(pull, LEAST_PULL, MOST_PULL), 0)
         self._before = np.array([used, found])
-        return used + (found - used) / (1 - pull)
+        # Foretold from two steps a scale may fall below zero: never below half of the one found.
+        return np.maximum(used + (found - used) / (1 - pull), found / 2)
 
 
 def _largest(values: np.ndarray) -> np.ndarray:
