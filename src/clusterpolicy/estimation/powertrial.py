@@ -71,9 +71,9 @@ class PowerTrial:
         first_step, finest = self._first_step(), LARGEST / FINEST_PARTS
         few, many = 0, FINEST_PARTS
         # Where a normal estimate would be found, then further on in growing steps, then between.
-        tried = round(
-            float(norm.ppf(power) + norm.ppf((1 + self._level) / 2)) * self._step / finest
-        )
+        # A level that no draw can reach has no such place.
+        expected = float(norm.ppf(power) + norm.ppf((1 + self._level) / 2)) * self._step
+        tried = round(min(expected / finest, FINEST_PARTS))
         stride = max(tried // 8, 1)
         tried = min(max(tried, 1), FINEST_PARTS - 1)
         while few < tried < many:
