@@ -100,7 +100,9 @@ class Screen:
             self._wipe()
             kinds = [state for _, state in states]
             if set(kinds) == {"unchanged"} and not self._has_run:
-                self._print(f"nothing to do: {len(kinds)} reports in {where} are up to date")
+                n = len(kinds)
+                said = f"1 report in {where} is" if n == 1 else f"{n} reports in {where} are"
+                self._print(f"nothing to do: {said} up to date")
                 return
             counts = ", ".join(f"{kinds.count(k)} {k}" for k in dict.fromkeys(("built", *kinds)))
             self._print(f"{counts} in {time.monotonic() - self._began:.1f} s: {where}")
